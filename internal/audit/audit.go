@@ -1,0 +1,26 @@
+// Package audit says who did what. Its events are not logs: they are kept.
+package audit
+
+import (
+	"context"
+	"time"
+)
+
+// An Event is one change or one refusal.
+type Event struct {
+	At        time.Time
+	Org       string // organization or realm id
+	Actor     string // account name, "system" or "lab"
+	Operation string // New-IntraOrganizationConnector, Import, IssueToken, …
+	Object    string // kind and name of what was changed
+	Before    string // JSON without secrets; empty: it did not exist
+	After     string // JSON without secrets; empty: it is gone
+	Outcome   string // "done", or the error text
+	RequestID string
+}
+
+// A Recorder keeps events. Record returns an error when the event is not kept;
+// the operation then fails.
+type Recorder interface {
+	Record(ctx context.Context, e Event) error
+}

@@ -1,0 +1,229 @@
+package directory
+
+import (
+	"time"
+
+	"busybridge/internal/freebusy"
+)
+
+// OrgID is the identity of an organization in a deployment: a lower-case GUID.
+type OrgID string
+
+// ExchangeAppID is the application id that every Exchange, on premises and
+// online, calls its own (ServiceName of AuthConfig; oauth-s2s reference 5.1).
+const ExchangeAppID = "00000002-0000-0ff1-ce00-000000000000"
+
+// Common is what every configuration object has.
+type Common struct {
+	Name        string    `json:"name"` // unique in its kind without regard to case, at most 64 characters
+	GUID        string    `json:"guid"` // lower case
+	WhenCreated time.Time `json:"whenCreated"`
+	WhenChanged time.Time `json:"whenChanged"`
+}
+
+// An Organization is accepted domains, signing certificates, what it trusts and
+// where it sends questions. The value is a snapshot: treat it as read-only and
+// change it through the store's UpdateOrganization.
+type Organization struct {
+	ID   OrgID  `json:"id"`
+	Name string `json:"name"`
+	// Tenant is the realm GUID of the organization at the authorization server
+	// when it is a hosted (cloud) organization, else empty.
+	Tenant string `json:"tenant,omitempty"`
+	// Version grows with every change of any object of the organization.
+	Version int64 `json:"version"`
+
+	AcceptedDomains     []AcceptedDomain
+	AuthConfig          AuthConfig
+	Certificates        []Certificate
+	AuthServers         []AuthServer
+	PartnerApplications []PartnerApplication
+	Connectors          []IntraOrganizationConnector
+	Relationships       []OrganizationRelationship
+	AddressSpaces       []AvailabilityAddressSpace
+	AvailabilityConfig  AvailabilityConfig
+	Servers             []Server
+}
+
+// An AcceptedDomain is a mail domain of the organization. A name "*.domain"
+// covers every subdomain, but is no realm and no explicit domain (oauth-s2s 2.3, 2000004).
+type AcceptedDomain struct {
+	Common
+	DomainName string `json:"domainName"` // A-label, lower case, maybe with a leading "*."
+	DomainType string `json:"domainType"` // Authoritative, InternalRelay, ExternalRelay
+	Default    bool   `json:"default"`
+}
+
+// AuthConfig names the organization's own signing certificates by thumbprint
+// (40 upper-case hex digits, SHA-1 of the DER; oauth-s2s reference 6.1).
+type AuthConfig struct {
+	ServiceName                  string // ExchangeAppID unless changed
+	Realm                        string // empty: the default accepted domain
+	CurrentCertificateThumbprint string
+	PreviousCertificateThumbprint,
+	NextCertificateThumbprint string
+	NextCertificateEffectiveDate *time.Time
+	WhenCreated, WhenChanged     time.Time
+}
+
+// A Certificate is a certificate with its private key in the organization's own
+// store (Cert:\LocalMachine\My).
+type Certificate struct {
+	Thumbprint   string `json:"thumbprint"`
+	FriendlyName string `json:"friendlyName"`
+	DER          []byte `json:"der"`
+	// Key is the PKCS#8 private key. It is sealed (encrypted at rest) by the
+	// store and plain in memory; it is never logged or shown. Empty: none here.
+	Key      Secret   `json:"key"`
+	Services []string `json:"services,omitempty"` // IIS, SMTP, …
+}
+
+// The types of an AuthServer.
+const (
+	AuthServerACS     = "MicrosoftACS"
+	AuthServerAzureAD = "AzureAD"
+)
+
+// An AuthServer is an authorization server that the organization trusts
+// (cmdlet reference 4.2, oauth-s2s reference 1.4).
+type AuthServer struct {
+	Common
+	Type                           string
+	IssuerIdentifier               string // ACS: the pid left of "@"; AzureAD: an https URL
+	Realm                          string // tenant GUID; empty in a multi-tenant cloud: any hosted tenant
+	TokenIssuingEndpoint           string
+	AuthorizationEndpoint          string
+	ApplicationIdentifier          string
+	AuthMetadataURL                string
+	CertificateStrings             []string // base64 DER, in the document's order
+	DomainName                     []string
+	Enabled                        bool
+	IsDefaultAuthorizationEndpoint bool
+	// AllowedAudiences are the audiences that an assertion for this server may
+	// carry, from its metadata document.
+	AllowedAudiences []string
+	// RefreshedAt is when the metadata was last read whole.
+	RefreshedAt time.Time
+}
+
+// A PartnerApplication is an application whose tokens the organization accepts
+// (cmdlet reference 4.5, oauth-s2s reference 4.6).
+type PartnerApplication struct {
+	Common
+	Enabled                             bool
+	ApplicationIdentifier               string
+	CertificateStrings                  []string // direct trust only
+	AuthMetadataURL                     string   // direct trust only
+	Realm                               string   // empty: any realm that the AuthServer vouches for
+	UseAuthServer                       bool
+	AcceptSecurityIdentifierInformation bool
+	LinkedAccount                       string
+	IssuerIdentifier                    string
+	AppOnlyPermissions                  []string
+	ActAsPermissions                    []string
+}
+
+// An IntraOrganizationConnector sends questions for its domains to a discovery
+// endpoint, by OAuth (cmdlet reference 7).
+type IntraOrganizationConnector struct {
+	Common
+	TargetAddressDomains []string // A-labels, lower case; "*.domain" covers subdomains
+	DiscoveryEndpoint    string   // https URL of an autodiscover.svc
+	TargetSharingEpr     string   // https URL of an EWS endpoint: Autodiscover is skipped
+	Enabled              bool
+}
+
+// An OrganizationRelationship grants partner domains a level inward and says
+// where to ask outward (cmdlet reference 9).
+type OrganizationRelationship struct {
+	Common
+	DomainNames           []string
+	Enabled               bool
+	FreeBusyAccessEnabled bool
+	FreeBusyAccessLevel   string // None, AvailabilityOnly, LimitedDetails
+	TargetApplicationURI  string
+	TargetSharingEpr      string
+	TargetAutodiscoverEpr string
+}
+
+// An AvailabilityAddressSpace says how servers that cannot speak OAuth ask for
+// a forest (cmdlet reference 8).
+type AvailabilityAddressSpace struct {
+	Common
+	ForestName            string
+	AccessMethod          string // InternalProxy, PerUserFB, OrgWideFB, OrgWideFBBasic, …
+	UserName              string
+	Password              Secret
+	UseServiceAccount     bool
+	ProxyURL              string
+	TargetAutodiscoverEpr string
+}
+
+// AvailabilityConfig names the accounts that other forests may ask with.
+type AvailabilityConfig struct {
+	PerUserAccount, OrgWideAccount string
+}
+
+// A Server is one node of the organization as Get-ExchangeServer and
+// Get-WebServicesVirtualDirectory show it.
+type Server struct {
+	Common
+	HostNames               []string // the names it answers to, first the canonical one
+	AdminDisplayVersion     Version
+	InternalURL             string // EWS
+	ExternalURL             string // EWS; empty: not reachable from outside
+	AutodiscoverInternalURI string
+	OAuthAuthentication     bool
+	BasicAuthentication     bool
+}
+
+// A Secret holds bytes that are never printed, logged or marshalled as text.
+// Stores seal it; see Seal in package sqlitestore.
+type Secret []byte
+
+func (Secret) String() string   { return "(secret)" }
+func (Secret) GoString() string { return "(secret)" }
+
+// DefaultDomain is the default accepted domain, or "" when there is none.
+func (o *Organization) DefaultDomain() string {
+	for i := range o.AcceptedDomains {
+		if o.AcceptedDomains[i].Default {
+			return o.AcceptedDomains[i].DomainName
+		}
+	}
+	return ""
+}
+
+// Realm is the organization's own realm: AuthConfig.Realm, else the tenant, else
+// the default accepted domain.
+func (o *Organization) Realm() string {
+	switch {
+	case o.AuthConfig.Realm != "":
+		return o.AuthConfig.Realm
+	case o.Tenant != "":
+		return o.Tenant
+	}
+	return o.DefaultDomain()
+}
+
+// MaxLevel is the most that a requester of the given domain may see by
+// organization relationships; ok is false when no relationship names the domain.
+func (o *Organization) MaxLevel(domain string) (level freebusy.Level, ok bool) {
+	for i := range o.Relationships {
+		r := &o.Relationships[i]
+		if !r.Enabled || !matchAny(r.DomainNames, domain) {
+			continue
+		}
+		if !r.FreeBusyAccessEnabled {
+			return freebusy.LevelNone, true
+		}
+		switch r.FreeBusyAccessLevel {
+		case "AvailabilityOnly":
+			return freebusy.LevelTime, true
+		case "LimitedDetails":
+			return freebusy.LevelLimited, true
+		}
+		return freebusy.LevelNone, true
+	}
+	return 0, false
+}

@@ -1,0 +1,98 @@
+package directory
+
+import "time"
+
+// A Realm is a tenant at an authorization server: its verified domains and the
+// service principals of the applications in it.
+type Realm struct {
+	ID         string // tenant GUID, lower case
+	Name       string
+	Domains    []VerifiedDomain
+	Principals []ServicePrincipal
+	Version    int64
+}
+
+// A VerifiedDomain names the realm. The initial domain cannot be removed.
+type VerifiedDomain struct {
+	Name             string // A-label, lower case
+	Initial, Default bool
+}
+
+// A ServicePrincipal is an application's entry in a realm (MSOnline; oauth-s2s
+// reference 5.2).
+type ServicePrincipal struct {
+	ObjectID             string // GUID
+	AppPrincipalID       string // GUID
+	DisplayName          string
+	AccountEnabled       bool
+	TrustedForDelegation bool
+	// ServicePrincipalNames are "<appid>", "<appid>/<authority>" (exact, or
+	// with "*" as the whole left-most label) or "https://<authority>".
+	ServicePrincipalNames []string
+	KeyCredentials        []KeyCredential
+}
+
+// A KeyCredential is a certificate that assertions of the principal may be
+// signed with while StartDate <= now <= EndDate.
+type KeyCredential struct {
+	KeyID     string // GUID
+	Type      string // Asymmetric
+	Usage     string // Verify
+	Value     []byte // DER certificate, RSA of 2048 bits or more
+	StartDate time.Time
+	EndDate   time.Time
+}
+
+// An AuthorityConfig is what the authorization server itself needs: which cloud
+// it is and the certificates it signs tokens with (oauth-s2s reference 0.2).
+type AuthorityConfig struct {
+	Cloud        Cloud
+	Certificates []Certificate // the first signs, all are published
+	// TokenLifetime is exp - nbf of an actor token without the 5 minutes of back-dating.
+	TokenLifetime time.Duration
+}
+
+// A Cloud is the set of hosts and ids of one national cloud. They are data,
+// never constants in code.
+type Cloud struct {
+	Name              string // worldwide, 21vianet, usgov, or one's own
+	ACSHost           string
+	ACSPrincipalID    string
+	LoginHosts        []string // first the current one
+	V1IssuerBase      string   // https://sts…/
+	AuthorizationURI  string
+	EWSHost           string
+	AutodiscoverHosts []string
+	CoexistenceSuffix string // partner.mail.onmschina.cn
+	InitialSuffix     string // partner.onmschina.cn
+	GraphHost         string
+}
+
+// Clouds are the presets (oauth-s2s reference 0.2). The ACS principal id of the
+// US Government cloud is not established; MS-XOAUTH's example is used.
+var Clouds = map[string]Cloud{
+	"worldwide": {
+		Name: "worldwide", ACSHost: "accounts.accesscontrol.windows.net",
+		ACSPrincipalID: "00000001-0000-0000-c000-000000000000",
+		LoginHosts:     []string{"login.microsoftonline.com", "login.windows.net"},
+		V1IssuerBase:   "https://sts.windows.net/", AuthorizationURI: "https://login.microsoftonline.com/common/oauth2/authorize",
+		EWSHost: "outlook.office365.com", AutodiscoverHosts: []string{"autodiscover-s.outlook.com"},
+		CoexistenceSuffix: "mail.onmicrosoft.com", InitialSuffix: "onmicrosoft.com", GraphHost: "graph.microsoft.com",
+	},
+	"21vianet": {
+		Name: "21vianet", ACSHost: "accounts.accesscontrol.chinacloudapi.cn",
+		ACSPrincipalID: "00000001-0002-0000-c000-000000000000",
+		LoginHosts:     []string{"login.partner.microsoftonline.cn", "login.chinacloudapi.cn"},
+		V1IssuerBase:   "https://sts.chinacloudapi.cn/", AuthorizationURI: "https://login.chinacloudapi.cn/common/oauth2/authorize",
+		EWSHost: "partner.outlook.cn", AutodiscoverHosts: []string{"partner.outlook.cn", "autodiscover-s.partner.outlook.cn"},
+		CoexistenceSuffix: "partner.mail.onmschina.cn", InitialSuffix: "partner.onmschina.cn", GraphHost: "microsoftgraph.chinacloudapi.cn",
+	},
+	"usgov": {
+		Name: "usgov", ACSHost: "login.microsoftonline.us",
+		ACSPrincipalID: "00000001-0001-0000-c000-000000000000",
+		LoginHosts:     []string{"login.microsoftonline.us"},
+		V1IssuerBase:   "https://sts.windows.net/", AuthorizationURI: "https://login.microsoftonline.us/common/oauth2/authorize",
+		EWSHost: "outlook.office365.us", AutodiscoverHosts: []string{"autodiscover-s.office365.us"},
+		CoexistenceSuffix: "mail.onmicrosoft.us", InitialSuffix: "onmicrosoft.us", GraphHost: "graph.microsoft.us",
+	},
+}

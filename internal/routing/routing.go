@@ -1,0 +1,49 @@
+// Package routing decides where an address lives: here, behind a connector, an
+// organization relationship or an address space. It is a table and does no I/O.
+package routing
+
+import (
+	"busybridge/internal/directory"
+	"busybridge/internal/spec/smtpaddr"
+)
+
+// A Kind is the kind of a route.
+type Kind uint8
+
+// The routes in the order in which they are tried (design, the way of a request).
+const (
+	None Kind = iota
+	Local
+	Connector
+	Relationship
+	AddressSpace
+)
+
+var kindNames = [...]string{"none", "local", "connector", "relationship", "addressspace"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// A Route says where one address is asked for. Exactly the field that belongs
+// to Kind is set.
+type Route struct {
+	Kind   Kind
+	Target smtpaddr.Address // the address to ask for: a mail user's target address
+
+	Recipient    *directory.Recipient                  // Local
+	Connector    *directory.IntraOrganizationConnector // Connector
+	Relationship *directory.OrganizationRelationship   // Relationship
+	AddressSpace *directory.AvailabilityAddressSpace   // AddressSpace
+}
+
+// Key groups addresses that go into one request: equal keys, one question.
+func (r Route) Key() string {
+	switch r.Kind {
+	case Connector:
+		return "connector\x00" + r.Connector.GUID
+	case Relationship:
+		return "relationship\x00" + r.Relationship.GUID
+	case AddressSpace:
+		return "addressspace\x00" + r.AddressSpace.GUID
+	}
+	return r.Kind.String()
+}

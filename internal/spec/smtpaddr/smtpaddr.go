@@ -58,7 +58,7 @@ func Must(s string) Address {
 // ParseDomain returns the lower-case A-label form of a host or mail domain.
 func ParseDomain(s string) (string, error) {
 	d, err := idna.Lookup.ToASCII(strings.TrimSuffix(s, "."))
-	if err != nil || d == "" || len(d) > 255 {
+	if err != nil || d == "" || len(d) > 255 || strings.ContainsRune(s, '\ufffd') { // broken UTF-8, which idna takes
 		return "", fmt.Errorf("domain %q: %w", clip(s), ErrInvalid)
 	}
 	for label := range strings.SplitSeq(d, ".") {

@@ -1,0 +1,47 @@
+package soap
+
+import (
+	"fmt"
+	"io"
+)
+
+// An Envelope is a SOAP 1.1 message: the children of Header and of Body.
+type Envelope struct {
+	Header, Body []*Element
+	At           *Element // the Body element, for its position
+}
+
+// Read reads a SOAP 1.1 envelope of at most limit bytes. Errors are those of
+// ReadXML, or wrap ErrNotSOAP or ErrVersion12.
+func Read(r io.Reader, limit int64) (*Envelope, error) {
+	root, err := ReadXML(r, limit)
+	if err != nil {
+		return nil, err
+	}
+	return EnvelopeOf(root)
+}
+
+// EnvelopeOf takes the parts of an envelope that was read as XML.
+func EnvelopeOf(root *Element) (*Envelope, error) {
+	if root.Is(NS12, "Envelope") {
+		return nil, ErrVersion12
+	}
+	if !root.Is(NS, "Envelope") {
+		return nil, fmt.Errorf("%w: the root element is {%s}%s", ErrNotSOAP, clip(root.Space), clip(root.Local))
+	}
+	env := &Envelope{}
+	for i, c := range root.Children {
+		switch {
+		case c.Is(NS, "Header") && i == 0:
+			env.Header = c.Children
+		case c.Is(NS, "Body") && env.At == nil:
+			env.At, env.Body = c, c.Children
+		default:
+			return nil, fmt.Errorf("%w: line %d, position %d: <%s> is not expected in the envelope", ErrNotSOAP, c.Line, c.Col, clip(c.Local))
+		}
+	}
+	if env.At == nil {
+		return nil, fmt.Errorf("%w: the envelope has no body", ErrNotSOAP)
+	}
+	return env, nil
+}

@@ -11,9 +11,9 @@ import (
 // them, than the caller or this package is ready for.
 var ErrTooMany = errors.New("recurrence rule has too many instances")
 
-// maxSteps bounds the days, periods and instances one call looks at: some 5,000
-// years of days, or three weeks of seconds.
-const maxSteps = 1 << 21
+// maxSteps bounds the days, periods and instances one walk looks at: some 1,400
+// years of days, or six days of seconds.
+const maxSteps = 1 << 19
 
 // A Series is a rule that begins. Its times are wall-clock readings labelled UTC.
 type Series struct {
@@ -255,7 +255,7 @@ func (s *Series) walk(from, to int64, yield func(int64) error) error {
 		}
 		next = k + 1
 	}
-	if err == errStop {
+	if errors.Is(err, errStop) {
 		return nil
 	}
 	return err

@@ -56,7 +56,7 @@ func TestRuleAgreesWithZone(t *testing.T) {
 	regular, irregular := 0, 0
 	for _, id := range wintz.IDs() {
 		loc, _ := wintz.Location(id)
-		for _, year := range []int{2008, 2011, 2018, 2024, 2025, 2026, 2027, 2031, 2037} {
+		for _, year := range []int{2011, 2018, 2024, 2026, 2027, 2037} {
 			mid := time.Date(year, 6, 15, 12, 0, 0, 0, time.UTC)
 			r := wintz.RuleAt(loc, mid)
 			if err := r.Validate(); err != nil {
@@ -67,7 +67,7 @@ func TestRuleAgreesWithZone(t *testing.T) {
 			}
 			begin, end := time.Date(year, 1, 1, 0, 0, 0, 0, loc), time.Date(year+1, 1, 1, 0, 0, 0, 0, loc)
 			var times []time.Time
-			for at := begin.UTC(); at.Before(end); at = at.Add(25 * time.Hour) {
+			for at := begin.UTC(); at.Before(end); at = at.Add(49 * time.Hour) {
 				times = append(times, at)
 			}
 			changes := 0

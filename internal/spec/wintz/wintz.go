@@ -157,16 +157,11 @@ func (t *tables) find(name string) *place {
 	if rest, ok := strings.CutPrefix(name, "tzone://Microsoft/"); ok {
 		return t.folded[fold(rest)]
 	}
-	if name[0] == '/' {
-		for rest := name[1:]; ; {
-			_, after, ok := strings.Cut(rest, "/")
-			if !ok {
-				return nil
-			}
-			if p := t.folded[fold(after)]; p != nil {
+	for rest, ok := name, name[0] == '/'; ok; {
+		if _, rest, ok = strings.Cut(rest, "/"); ok {
+			if p := t.folded[fold(rest)]; p != nil {
 				return p
 			}
-			rest = after
 		}
 	}
 	// Outlook says "Pacific Daylight Time", Exchange numbers a second zone of
@@ -196,7 +191,7 @@ func (t *tables) display(name string) *place {
 		loc := p.location()
 		return loc != nil && RuleAt(loc, time.Date(displayYear, 1, 1, 0, 0, 0, 0, time.UTC)).Bias == bias
 	}
-	for city := range strings.SplitSeq(cities, ",") {
+	for city := range strings.SplitSeq(strings.ReplaceAll(cities, " and ", " & "), ",") {
 		k := fold(strings.TrimSpace(city))
 		if p := t.folded[k]; p != nil && here(p) {
 			return p

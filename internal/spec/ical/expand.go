@@ -1,0 +1,664 @@
+package ical
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"busybridge/internal/spec/recur"
+	"busybridge/internal/spec/smtpaddr"
+)
+
+// A Status says how busy an instance is; the names are those of EWS.
+type Status string
+
+// The values of Status.
+const (
+	Free             Status = "Free"
+	Tentative        Status = "Tentative"
+	Busy             Status = "Busy"
+	OOF              Status = "OOF"
+	WorkingElsewhere Status = "WorkingElsewhere"
+)
+
+// An Instance is one occurrence of an event, whole: Start < End, both UTC.
+type Instance struct {
+	UID        string
+	Start, End time.Time
+	// Status is what Exchange would show: X-MICROSOFT-CDO-BUSYSTATUS where there
+	// is one, else TRANSP, STATUS and the owner's answer to the invitation.
+	Status Status
+	// Transparent: TRANSP says so, whatever Status is.
+	Transparent       bool
+	Subject, Location string
+	AllDay            bool
+	Meeting           bool // has an organizer or attendees
+	Recurring         bool // belongs to a series
+	Exception         bool // was changed within its series
+	Reminder          bool
+	Private           bool
+}
+
+// An Expander finds instances of events. Its methods may be called at once by
+// several goroutines.
+type Expander struct {
+	// FloatingZone is the zone of floating times and dates; nil: UTC.
+	FloatingZone *time.Location
+	// Owner is whose calendar it is: what the owner declined is not there, what
+	// the owner has not accepted is tentative. The zero Address: nobody's.
+	Owner smtpaddr.Address
+	// MaxInstances bounds the instances of one group; 0: 100,000. A series with
+	// more is left out, with a Problem.
+	MaxInstances int
+}
+
+// Expand returns the instances of g that overlap [from, to), sorted by start.
+// An event that cannot be read gives a Problem instead of instances; so does a
+// rule that cannot, and its event is then there once. Instances without length
+// are left out.
+//
+// DTSTART is an instance whether the rule matches it or not. An override counts
+// though an EXDATE names its instance: old programs write one for each. DATE
+// values and the whole days of a series match by the local date (RFC 5545
+// 3.8.4.4, 3.8.5.1).
+func (x *Expander) Expand(g *Group, from, to time.Time) ([]Instance, []Problem) {
+	r := x.reader(g, from.Unix())
+	defer r.close()
+	s := r.series()
+	list := r.expand(s, from.Unix(), to.Unix())
+	for id := range r.used {
+		if z := r.g.zones.compiled[cleanZoneID(id)]; z != nil && z.rules != nil && z.rules.err != nil {
+			r.problem(0, "time zone %s: %v: its times are not certain", clip(id), z.rules.err)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Instance) int {
+		if c := a.Start.Compare(b.Start); c != 0 {
+			return c
+		}
+		return a.End.Compare(b.End)
+	})
+	return list, r.problems
+}
+
+// A Span is what a group covers.
+type Span struct {
+	// First is the first start and Last the last end of its instances, moved ones
+	// and excluded ones included.
+	First, Last time.Time
+	// Endless: its series has no last instance, or one too far to count to.
+	Endless bool
+	// Floating: it has times without a zone, or dates, so that its instants
+	// depend on Expander.FloatingZone.
+	Floating bool
+}
+
+// Span returns what g covers; ok is false if it has no instance that can be read.
+func (x *Expander) Span(g *Group) (span Span, ok bool) {
+	r := x.reader(g, max(0, g.Stamp.Unix()))
+	defer r.close()
+	s := r.series()
+	first, last := int64(1<<62), int64(-1<<62)
+	note := func(e *event, start int64, l length) {
+		first, last = min(first, start), max(last, e.start.end(start, l))
+	}
+	if s.master != nil {
+		m := s.master
+		reach := length{}
+		note(m, m.start.utc(), m.length)
+		for _, d := range s.rdates {
+			note(m, m.start.zone.utc(d.wall), d.length)
+		}
+		for _, rule := range s.rules {
+			t, some, err := rule.Last(endOfTime)
+			if rule.Endless() || err != nil {
+				span.Endless = true
+			} else if some {
+				note(m, m.start.zone.utc(t.Unix()), m.length)
+			}
+		}
+		for _, o := range s.future {
+			reach.seconds = max(reach.seconds, o.start.wall-o.id.wall+86400)
+			reach.days = max(reach.days, o.length.days)
+			reach.seconds += max(0, o.length.seconds)
+		}
+		last += reach.days*86400 + reach.seconds
+	}
+	for _, o := range s.overrides {
+		note(o, o.start.utc(), o.length)
+	}
+	if first > last {
+		return Span{}, false
+	}
+	span.First, span.Last = time.Unix(first, 0).UTC(), time.Unix(last, 0).UTC()
+	span.Floating = r.floating
+	return span, true
+}
+
+var endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+const (
+	defaultMaxInstances = 100_000
+	maxRules            = 20 // RRULEs of one event; RFC 5545 3.8.5.3 wants one
+)
+
+// A reader reads the components of one group.
+type reader struct {
+	x        *Expander
+	g        *Group
+	local    *zone // of floating times
+	floating bool  // it was used
+	problems []Problem
+	used     map[string]bool // TZIDs
+}
+
+func (x *Expander) reader(g *Group, near int64) *reader {
+	g.zones.mu.Lock()
+	g.zones.near = near
+	r := &reader{x: x, g: g, local: utcZone}
+	if x.FloatingZone != nil {
+		r.local = &zone{loc: x.FloatingZone}
+	}
+	return r
+}
+
+func (r *reader) close() { r.g.zones.mu.Unlock() }
+
+func (r *reader) problem(line int, format string, args ...any) {
+	r.problems = append(r.problems, Problem{Line: line, UID: r.g.UID, Reason: fmt.Sprintf(format, args...)})
+}
+
+// A moment is a time as an event states it.
+type moment struct {
+	wall int64
+	form form
+	zone *zone
+}
+
+func (m moment) utc() int64 { return m.zone.utc(m.wall) }
+
+// end returns the instant a length after start, which is an instant of m's zone.
+func (m moment) end(start int64, l length) int64 {
+	if l.days != 0 {
+		start = m.zone.utc(m.zone.wall(start) + l.days*86400)
+	}
+	return start + l.seconds
+}
+
+func dayOf(wall int64) int64 {
+	if wall < 0 {
+		return (wall - 86399) / 86400
+	}
+	return wall / 86400
+}
+
+// moment reads a time. One without a zone is read in that of base, if there is one.
+func (r *reader) moment(p *Property, value string, base *moment) (moment, error) {
+	wall, f, err := parseTime(value)
+	if err != nil {
+		return moment{}, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	m := moment{wall, f, r.local} // VALUE is not asked: programs write VALUE=DATE beside a time
+	switch m.form {
+	case formUTC:
+		m.zone = utcZone
+		return m, nil
+	case formLocal:
+		if id := p.Param("TZID"); cleanZoneID(id) != "" {
+			if z := r.zone(id, p.Line); z != nil {
+				m.zone = z
+				return m, nil
+			}
+		} else if base != nil {
+			m.zone = base.zone
+			return m, nil
+		}
+	default:
+		if base != nil && base.form == formLocal {
+			m.zone = base.zone
+			return m, nil
+		}
+	}
+	r.floating = true
+	return m, nil
+}
+
+// zone looks up a TZID; an unknown one is reported once and means floating time.
+func (r *reader) zone(id string, line int) *zone {
+	z := r.g.zones.zone(id)
+	if r.used[id] {
+		return z
+	}
+	if r.used == nil {
+		r.used = map[string]bool{}
+	}
+	r.used[id] = true
+	for _, p := range r.g.zones.problems[cleanZoneID(id)] {
+		p.UID = r.g.UID
+		r.problems = append(r.problems, p)
+	}
+	if z == nil {
+		r.problem(line, "time zone %s is not known: its times are read as local time", clip(id))
+	}
+	return z
+}
+
+// An event is a component that has been read.
+type event struct {
+	c        *Component
+	start    moment
+	length   length
+	id       moment // RECURRENCE-ID of an override
+	instance Instance
+	future   bool // RANGE=THISANDFUTURE
+	hidden   bool // cancelled, or declined by the owner
+}
+
+// event reads a component; nil if it cannot be read.
+func (r *reader) event(c *Component) *event {
+	p := c.Get("DTSTART")
+	if p == nil {
+		r.problem(c.Line, "event without DTSTART is left out")
+		return nil
+	}
+	e := &event{c: c}
+	var err error
+	if e.start, err = r.moment(p, p.Value, nil); err != nil {
+		r.problem(p.Line, "event is left out: %v", err)
+		return nil
+	}
+	e.length = r.length(c, e.start)
+	e.instance, e.hidden = r.describe(c)
+	e.instance.AllDay = e.start.form == formDate || c.word("X-MICROSOFT-CDO-ALLDAYEVENT") == "TRUE"
+	return e
+}
+
+// length reads DTEND, else DURATION; an end that cannot be read is as if it were
+// not there (RFC 5545 3.6.1).
+func (r *reader) length(c *Component, start moment) length {
+	if p := c.Get("DTEND"); p != nil {
+		end, err := r.moment(p, p.Value, &start)
+		if err == nil {
+			if start.form == formDate && end.form == formDate {
+				return length{days: dayOf(end.wall) - dayOf(start.wall)}
+			}
+			return length{seconds: end.utc() - start.utc()}
+		}
+		r.problem(p.Line, "%v", err)
+	}
+	if p := c.Get("DURATION"); p != nil {
+		l, err := parseDuration(p.Value)
+		if err == nil {
+			return l
+		}
+		r.problem(p.Line, "DURATION: %v", err)
+	}
+	if start.form == formDate {
+		return length{days: 1}
+	}
+	return length{}
+}
+
+// describe reads what an instance of c shows, apart from its time.
+func (r *reader) describe(c *Component) (i Instance, hidden bool) {
+	i = Instance{
+		UID:         r.g.UID,
+		Status:      Busy,
+		Transparent: c.word("TRANSP") == "TRANSPARENT",
+		Subject:     c.text("SUMMARY"),
+		Location:    c.text("LOCATION"),
+		Meeting:     c.Get("ORGANIZER") != nil || c.Get("ATTENDEE") != nil,
+	}
+	status := c.word("STATUS")
+	if status == "CANCELLED" {
+		return i, true
+	}
+	if class := c.word("CLASS"); class == "PRIVATE" || class == "CONFIDENTIAL" {
+		i.Private = true
+	}
+	for _, sub := range c.Components {
+		if sub.Name == "VALARM" && sub.word("ACTION") != "NONE" {
+			i.Reminder = true
+		}
+	}
+	answer := r.answer(c)
+	switch c.word("X-MICROSOFT-CDO-BUSYSTATUS") {
+	case "FREE":
+		i.Status = Free
+	case "TENTATIVE":
+		i.Status = Tentative
+	case "BUSY":
+		i.Status = Busy
+	case "OOF":
+		i.Status = OOF
+	case "WORKINGELSEWHERE":
+		i.Status = WorkingElsewhere
+	default:
+		switch {
+		case i.Transparent:
+			i.Status = Free
+		case status == "TENTATIVE" || answer == "TENTATIVE" || answer == "NEEDS-ACTION":
+			i.Status = Tentative
+		}
+	}
+	return i, answer == "DECLINED"
+}
+
+// answer is the PARTSTAT of the owner as an invited attendee, else "". The
+// default is NEEDS-ACTION (RFC 5545 3.2.12).
+func (r *reader) answer(c *Component) string {
+	if r.x.Owner.IsZero() {
+		return ""
+	}
+	if p := c.Get("ORGANIZER"); p != nil && r.owner(p) {
+		return ""
+	}
+	for p := range c.All("ATTENDEE") {
+		if r.owner(p) {
+			if a := strings.ToUpper(p.Param("PARTSTAT")); a != "" {
+				return a
+			}
+			return "NEEDS-ACTION"
+		}
+	}
+	return ""
+}
+
+// owner reports whether a CAL-ADDRESS is the owner's.
+func (r *reader) owner(p *Property) bool {
+	for _, v := range []string{p.Value, p.Param("EMAIL")} {
+		v = strings.TrimSpace(v)
+		if rest, ok := cutFold(v, "mailto:"); ok {
+			v = rest
+		}
+		if a, err := smtpaddr.Parse(v); err == nil && a == r.x.Owner {
+			return true
+		}
+	}
+	return false
+}
+
+// series is a group that has been read.
+type series struct {
+	master    *event // nil: none, or none that can be read
+	recurring bool
+	rules     []recur.Series // RRULE
+	exrules   []recur.Series
+	rdates    []rdate
+	exdates   exclusions
+	overrides []*event
+	future    []*event             // overrides that hold for all later instances, by id
+	byID      map[recurrenceID]int // place in overrides
+}
+
+// A recurrenceID is a RECURRENCE-ID whatever the zone it was written in.
+type recurrenceID struct {
+	utc  int64
+	date bool
+}
+
+type rdate struct {
+	wall   int64 // on the clock of DTSTART
+	length length
+}
+
+// exclusions match instances by their instant, or by their date.
+type exclusions struct {
+	instants map[int64]bool
+	days     map[int64]bool
+}
+
+func (r *reader) series() *series {
+	s := &series{recurring: len(r.g.Overrides) > 0, byID: map[recurrenceID]int{}}
+	if m := r.g.Master; m != nil {
+		for _, name := range []string{"RRULE", "RDATE"} {
+			s.recurring = s.recurring || m.Get(name) != nil
+		}
+		if s.master = r.event(m); s.master != nil {
+			s.rules = r.rules(m, "RRULE", s.master.start)
+			s.exrules = r.rules(m, "EXRULE", s.master.start)
+			r.rdates(s)
+			s.exdates = exclusions{map[int64]bool{}, map[int64]bool{}}
+			r.times(m, "EXDATE", &s.master.start, func(d moment) { s.exdates.add(s.master.start, d, r.local) })
+		}
+	}
+	for _, c := range r.g.Overrides {
+		r.override(s, c)
+	}
+	for _, o := range s.overrides {
+		if o.future {
+			s.future = append(s.future, o)
+		}
+	}
+	slices.SortStableFunc(s.future, func(a, b *event) int { return cmp.Compare(a.id.utc(), b.id.utc()) })
+	return s
+}
+
+// add notes a time that names an instance of a series beginning at start. Whole
+// days are named by a date, whatever the form: Exchange writes midnight with a zone.
+func (x *exclusions) add(start, d moment, local *zone) {
+	switch {
+	case d.form == formDate:
+		x.days[dayOf(d.wall)] = true
+	case start.form == formDate:
+		if d.form == formUTC && d.wall%86400 != 0 {
+			x.days[dayOf(local.wall(d.wall))] = true
+		} else {
+			x.days[dayOf(d.wall)] = true
+		}
+	default:
+		x.instants[d.utc()] = true
+	}
+}
+
+// has reports whether an instance is named.
+func (x *exclusions) has(wall, utc int64) bool {
+	return x.instants[utc] || len(x.days) > 0 && x.days[dayOf(wall)]
+}
+
+// rules reads RRULE or EXRULE. UNTIL is taken to the clock of DTSTART; a date
+// means the whole day.
+func (r *reader) rules(c *Component, name string, start moment) []recur.Series {
+	var list []recur.Series
+	for p := range c.All(name) {
+		if len(list) == maxRules {
+			r.problem(p.Line, "%s is left out: the event has more than %d", name, maxRules)
+			break
+		}
+		rule, err := recur.Parse(p.Value)
+		if err != nil {
+			r.problem(p.Line, "%s is left out: %v", name, err)
+			continue
+		}
+		s := recur.Series{Rule: rule, Start: time.Unix(start.wall, 0).UTC(), Date: start.form == formDate}
+		if !rule.Until.IsZero() {
+			u := rule.Until.Unix()
+			switch {
+			case rule.UntilForm == recur.Date:
+				u += 86399
+			case rule.UntilForm == recur.UTC && start.form != formDate:
+				u = start.zone.wall(u)
+			}
+			s.Until = time.Unix(u, 0).UTC()
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// times calls f with each time of the properties of that name.
+func (r *reader) times(c *Component, name string, base *moment, f func(moment)) {
+	for p := range c.All(name) {
+		for v := range strings.SplitSeq(p.Value, ",") {
+			if v = strings.TrimSpace(v); v == "" {
+				continue
+			}
+			d, err := r.moment(p, v, base)
+			if err != nil {
+				r.problem(p.Line, "%v", err)
+				continue
+			}
+			f(d)
+		}
+	}
+}
+
+// rdates reads RDATE, whose values may be periods with a length of their own.
+func (r *reader) rdates(s *series) {
+	start := s.master.start
+	for p := range s.master.c.All("RDATE") {
+		for v := range strings.SplitSeq(p.Value, ",") {
+			if v = strings.TrimSpace(v); v == "" {
+				continue
+			}
+			begin, rest, period := strings.Cut(v, "/")
+			d, err := r.moment(p, begin, &start)
+			l := s.master.length
+			if err == nil && period {
+				if rest != "" && (rest[0] == 'P' || rest[0] == 'p' || rest[0] == '+' || rest[0] == '-') {
+					l, err = parseDuration(rest)
+				} else {
+					var end moment
+					if end, err = r.moment(p, rest, &start); err == nil {
+						l = length{seconds: end.utc() - d.utc()}
+					}
+				}
+			}
+			if err != nil {
+				r.problem(p.Line, "RDATE is left out: %v", err)
+				continue
+			}
+			wall := d.wall
+			if d.zone != start.zone {
+				wall = start.zone.wall(d.utc())
+			}
+			s.rdates = append(s.rdates, rdate{wall, l})
+		}
+	}
+}
+
+// override reads a component with RECURRENCE-ID.
+func (r *reader) override(s *series, c *Component) {
+	e := r.event(c)
+	if e == nil {
+		return
+	}
+	p := c.Get("RECURRENCE-ID")
+	var base *moment
+	if s.master != nil {
+		base = &s.master.start
+	}
+	var err error
+	if e.id, err = r.moment(p, p.Value, base); err != nil {
+		r.problem(p.Line, "event is left out: %v", err)
+		return
+	}
+	e.instance.Exception = true
+	e.future = strings.EqualFold(p.Param("RANGE"), "THISANDFUTURE")
+	key := recurrenceID{e.id.utc(), e.id.form == formDate}
+	if i, ok := s.byID[key]; ok {
+		if newer(c, s.overrides[i].c) {
+			s.overrides[i] = e
+		}
+		return
+	}
+	s.byID[key] = len(s.overrides)
+	s.overrides = append(s.overrides, e)
+}
+
+// expand finds the instances that overlap [from, to).
+func (r *reader) expand(s *series, from, to int64) []Instance {
+	var list []Instance
+	add := func(e *event, m moment, start int64, l length) {
+		end := m.end(start, l)
+		if e.hidden || start >= end || start >= to || end <= from {
+			return
+		}
+		i := e.instance
+		i.Start, i.End = time.Unix(start, 0).UTC(), time.Unix(end, 0).UTC()
+		i.Recurring = s.recurring
+		list = append(list, i)
+	}
+	for _, o := range s.overrides {
+		add(o, o.start, o.start.utc(), o.length)
+	}
+	if s.master == nil {
+		return list
+	}
+	m := s.master.start
+	replaced := exclusions{map[int64]bool{}, map[int64]bool{}}
+	for _, o := range s.overrides {
+		replaced.add(m, o.id, r.local)
+	}
+	walls, err := r.walls(s, from, to)
+	if err != nil {
+		r.problem(s.master.c.Line, "series is left out: %v", err)
+		return list
+	}
+	for _, d := range walls {
+		start := m.zone.utc(d.wall)
+		if s.exdates.has(d.wall, start) || replaced.has(d.wall, start) {
+			continue
+		}
+		n := sort.Search(len(s.future), func(i int) bool { return s.future[i].id.utc() > start })
+		if n == 0 {
+			add(s.master, m, start, d.length)
+			continue
+		}
+		e := s.future[n-1]
+		add(e, e.start, e.start.zone.utc(d.wall+e.start.wall-e.id.wall), e.length)
+	}
+	return list
+}
+
+// walls returns the instances of the series whose times may overlap [from, to),
+// by the clock of DTSTART, sorted and each once.
+func (r *reader) walls(s *series, from, to int64) ([]rdate, error) {
+	limit := r.x.MaxInstances
+	if limit <= 0 {
+		limit = defaultMaxInstances
+	}
+	m := s.master
+	const slack = 2 * 86400 // more than any offset
+	before, after := max(0, m.length.days*86400)+max(0, m.length.seconds), int64(0)
+	for _, o := range s.future {
+		move := o.start.wall - o.id.wall
+		before = max(before, max(0, o.length.days*86400)+max(0, o.length.seconds)+max(0, move))
+		after = max(after, -move)
+	}
+	lo, hi := time.Unix(from-before-slack, 0), time.Unix(to+after+slack, 0)
+	list := []rdate{{m.start.wall, m.length}}
+	for i := range s.rules {
+		times, err := s.rules[i].Between(lo, hi, limit)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range times {
+			list = append(list, rdate{t.Unix(), m.length})
+		}
+		if len(list) > limit {
+			return nil, recur.ErrTooMany
+		}
+	}
+	list = append(list, s.rdates...)
+	if len(list) > limit {
+		return nil, recur.ErrTooMany
+	}
+	if len(s.exrules) > 0 {
+		out := map[int64]bool{}
+		for i := range s.exrules {
+			times, err := s.exrules[i].Between(lo, hi, limit)
+			if err != nil {
+				return nil, fmt.Errorf("EXRULE: %w", err)
+			}
+			for _, t := range times {
+				out[t.Unix()] = true
+			}
+		}
+		list = slices.DeleteFunc(list, func(d rdate) bool { return out[d.wall] })
+	}
+	slices.SortStableFunc(list, func(a, b rdate) int { return cmp.Compare(a.wall, b.wall) })
+	return slices.CompactFunc(list, func(a, b rdate) bool { return a.wall == b.wall }), nil
+}

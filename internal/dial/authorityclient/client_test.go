@@ -1,0 +1,142 @@
+package authorityclient_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"busybridge/internal/dial/authorityclient"
+	"busybridge/internal/spec/acs"
+)
+
+func serve(t *testing.T, h http.HandlerFunc) (*httptest.Server, *authorityclient.Client) {
+	t.Helper()
+	s := httptest.NewTLSServer(h)
+	t.Cleanup(s.Close)
+	c, err := authorityclient.New(authorityclient.Config{HTTP: s.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, c
+}
+
+func TestRequestToken(t *testing.T) {
+	req := acs.TokenRequest{GrantType: acs.GrantJWTBearer, Assertion: "a.b.c", Resource: "p/h@t", CorrelationID: "af0b9e1c-304d-4cbe-8e59-57cc92c12dc3"}
+	s, c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Method != http.MethodPost || string(body) != req.Encode() || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" ||
+			r.Header.Get("client-request-id") != req.CorrelationID {
+			t.Errorf("%s %v %s", r.Method, r.Header, body)
+		}
+		fmt.Fprint(w, `{"token_type":"Bearer","expires_in":"3600","not_before":"1768463700","expires_on":"1768467600","resource":"p/h@t","access_token":"x.y.z"}`)
+	})
+	got, err := c.RequestToken(t.Context(), s.URL+"/t/tokens/OAuth/2", req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &acs.TokenResponse{TokenType: "Bearer", ExpiresIn: time.Hour, NotBefore: time.Unix(1768463700, 0).UTC(),
+		ExpiresOn: time.Unix(1768467600, 0).UTC(), Resource: "p/h@t", AccessToken: "x.y.z"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestRefusalIsAnOAuthError(t *testing.T) {
+	s, c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprint(w, `{"error":"invalid_client","error_description":"AADSTS70002: x. AADSTS50012: y.","error_codes":[70002,50012]}`)
+	})
+	_, err := c.RequestToken(t.Context(), s.URL, acs.TokenRequest{})
+	e, ok := errors.AsType[*acs.Error](err)
+	if !ok || e.Status != 401 || e.Code != "invalid_client" || !e.Has(50012) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestBadAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		h     http.HandlerFunc
+		token error // of RequestToken
+		doc   error // of FetchMetadata
+	}{
+		{"error page", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(502)
+			fmt.Fprint(w, "<html>")
+		}, authorityclient.ErrStatus, authorityclient.ErrStatus},
+		{"no content", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, authorityclient.ErrStatus, authorityclient.ErrStatus},
+		{"HTML with 200", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, acs.ErrInvalid, acs.ErrDocument},
+		{"10 MB", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, strings.Repeat(" ", 10<<20)) }, authorityclient.ErrTooLarge, authorityclient.ErrTooLarge},
+		{"redirect to another host", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.test/", http.StatusTemporaryRedirect)
+		}, authorityclient.ErrRedirect, authorityclient.ErrRedirect},
+		{"redirect to http", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+r.Host+"/", http.StatusFound)
+		}, authorityclient.ErrRedirect, authorityclient.ErrRedirect},
+		{"endless redirects", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusFound) }, authorityclient.ErrRedirect, authorityclient.ErrRedirect},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, c := serve(t, tt.h)
+			if _, err := c.RequestToken(t.Context(), s.URL, acs.TokenRequest{Assertion: "secret"}); !errors.Is(err, tt.token) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("token: %v, want %v", err, tt.token)
+			}
+			if _, err := c.FetchMetadata(t.Context(), s.URL); !errors.Is(err, tt.doc) {
+				t.Errorf("metadata: %v, want %v", err, tt.doc)
+			}
+		})
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	s, c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/contoso.com/metadata/json/1" { // to the canonical name, on the same host
+			http.Redirect(w, r, "/t/metadata/json/1", http.StatusMovedPermanently)
+			return
+		}
+		fmt.Fprint(w, `{"issuer":"p@t","realm":"t","endpoints":[{"location":"https://h/","protocol":"OAuth2","usage":"issuance"}]}`)
+	})
+	d, err := c.FetchMetadata(t.Context(), s.URL+"/contoso.com/metadata/json/1")
+	if err != nil || d.Realm != "t" || d.TokenEndpoint() != "https://h/" {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+func TestOnlyHTTPSWithAVerifiedCertificate(t *testing.T) {
+	s, c := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("asked") })
+	for _, address := range []string{"http://127.0.0.1/", "ftp://x/", "", "https://", "https://u:p@127.0.0.1/", strings.Replace(s.URL, "https", "http", 1)} {
+		if _, err := c.FetchMetadata(t.Context(), address); !errors.Is(err, authorityclient.ErrInsecure) {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+	plain, err := authorityclient.New(authorityclient.Config{HTTP: new(http.Client)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Config.ErrorLog = nil
+	if _, err := plain.FetchMetadata(t.Context(), s.URL); err == nil {
+		t.Error("an unknown certificate was accepted")
+	}
+}
+
+func TestSlowAnswerEndsWithTheContext(t *testing.T) {
+	release := make(chan struct{})
+	s, c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "{")
+		w.(http.Flusher).Flush()
+		<-release
+	})
+	defer close(release)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := c.FetchMetadata(ctx, s.URL); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}

@@ -24,3 +24,12 @@ type Event struct {
 type Recorder interface {
 	Record(ctx context.Context, e Event) error
 }
+
+// A Filter chooses events of one organization or realm.
+type Filter struct {
+	Org         string    // required; "" is what belongs to no organization
+	From, Until time.Time // half-open; zero: no bound
+	Actor       string    // "": any
+	Operation   string    // "": any
+	Limit       int       // 0: all
+}

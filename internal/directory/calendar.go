@@ -1,18 +1,22 @@
 package directory
 
 import (
+	"errors"
+	"iter"
 	"time"
-
-	"busybridge/internal/freebusy"
 )
+
+// ErrCalendarChanged is returned by a store when a calendar is no longer at the
+// version that a change was computed from. The caller reads again and repeats.
+var ErrCalendarChanged = errors.New("calendar was changed meanwhile")
 
 // A CalendarObject is one event or series of a mailbox's built-in calendar: all
 // components of one UID, as they came.
 type CalendarObject struct {
-	Org     OrgID
-	Mailbox string // Recipient.ID
-	UID     string
-	Text    []byte // iCalendar: VCALENDAR with the components of this UID and the VTIMEZONEs they name
+	UID  string
+	Text []byte // iCalendar: VCALENDAR with the components of this UID and the VTIMEZONEs they name
+	// Digest tells equal content (Text and FloatingZone) without reading Text.
+	Digest string
 	// Source says where it came from: a file name, a CalDAV path.
 	Source   string
 	Sequence int
@@ -21,22 +25,66 @@ type CalendarObject struct {
 	FloatingZone string
 	// UsesMailboxZone: its times change when the mailbox's zone does.
 	UsesMailboxZone bool
-	// From and Until are the first start and the last end of its instances;
+	// Series: it repeats, so its occurrences are kept only for the years of the CalendarState.
+	Series bool
+	// From and Until are the first start and the last end of its occurrences;
 	// a nil Until is a series without end.
 	From    time.Time
 	Until   *time.Time
 	Changed time.Time
 }
 
-// An Occurrence is one instance of a CalendarObject, ready to be answered.
-// Start and End are UTC; Start < End.
-type Occurrence struct {
-	UID               string
-	Start, End        time.Time
-	Status            freebusy.Status
-	Subject, Location string
-	Meeting, Recurring, Exception,
-	Reminder, Private bool
+// A CalendarFilter selects objects of one calendar. The zero filter selects all.
+type CalendarFilter struct {
+	UIDs        []string // only these; nil: any
+	Series      bool     // only series
+	MailboxZone bool     // only objects that use the mailbox's zone
+	// From and To leave out objects that end at From or before, or begin at To
+	// or later. Zero: no bound.
+	From, To time.Time
+	Text     bool // fill in CalendarObject.Text
+}
+
+// CalendarState is what every change of a calendar rewrites.
+type CalendarState struct {
+	// Version grows by one with every change; 0: nothing was ever kept.
+	Version int64
+	// Zone is the mailbox zone in which floating times were read.
+	Zone string
+	// Years are the UTC years for which the occurrences of series are kept, rising.
+	Years       []int
+	Objects     int
+	Occurrences int
+}
+
+// LongMonth is the CalendarMonth.Month of the occurrences that are too long to
+// be kept with each month that they touch.
+const LongMonth = -1
+
+// A CalendarMonth holds the occurrences that overlap one UTC month, ready to be
+// answered. Its content is the business of the source that wrote it.
+type CalendarMonth struct {
+	Month int // 12*year + month - 1, or LongMonth
+	Data  []byte
+}
+
+// A CalendarImport is the last import of one source.
+type CalendarImport struct {
+	Source     string
+	At         time.Time
+	Events     int
+	Unreadable int // events that were left out because they could not be read
+}
+
+// A CalendarChange is one change of a calendar: all of it is kept, or nothing.
+type CalendarChange struct {
+	// State is the state after the change; its Version is left to the store.
+	State CalendarState
+	// Put are the objects to add or to replace; nil: none.
+	Put iter.Seq[*CalendarObject]
+	// Months replace those of the same number; one without data goes away.
+	Months []CalendarMonth
+	Import *CalendarImport // nil: not an import
 }
 
 // CalendarHealth is what is known of a mailbox's built-in calendar.
@@ -45,7 +93,8 @@ type CalendarHealth struct {
 	Occurrences int
 	// Unreadable counts events that were left out because they could not be read.
 	Unreadable int
-	// ExpandedFrom and ExpandedTo bound the time for which series are expanded.
+	// ExpandedFrom and ExpandedTo bound the time around now for which the
+	// occurrences of series are kept. Other years may be kept too.
 	ExpandedFrom, ExpandedTo time.Time
 }
 

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"log/slog"
 	"time"
 
 	"busybridge/internal/freebusy"
@@ -177,12 +178,28 @@ type Server struct {
 	BasicAuthentication     bool
 }
 
-// A Secret holds bytes that are never printed, logged or marshalled as text.
-// Stores seal it; see Seal in package sqlitestore.
+// A Secret holds bytes that are never printed, logged or marshalled. Marshalled,
+// it only says whether there is one; stores keep the bytes sealed, beside the rest.
 type Secret []byte
 
-func (Secret) String() string   { return "(secret)" }
-func (Secret) GoString() string { return "(secret)" }
+const hidden = "(secret)"
+
+func (Secret) String() string       { return hidden }
+func (Secret) GoString() string     { return hidden }
+func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
+
+// MarshalText never gives the bytes away, and UnmarshalText does not set them.
+func (s Secret) MarshalText() ([]byte, error) {
+	if len(s) == 0 {
+		return nil, nil
+	}
+	return []byte(hidden), nil
+}
+
+func (s *Secret) UnmarshalText([]byte) error {
+	*s = nil
+	return nil
+}
 
 // DefaultDomain is the default accepted domain, or "" when there is none.
 func (o *Organization) DefaultDomain() string {
@@ -192,6 +209,16 @@ func (o *Organization) DefaultDomain() string {
 		}
 	}
 	return ""
+}
+
+// Accepts reports whether the domain is an accepted domain, or below one with "*.".
+func (o *Organization) Accepts(domain string) bool {
+	for i := range o.AcceptedDomains {
+		if MatchDomain(o.AcceptedDomains[i].DomainName, domain) {
+			return true
+		}
+	}
+	return false
 }
 
 // Realm is the organization's own realm: AuthConfig.Realm, else the tenant, else

@@ -9,7 +9,10 @@ type Realm struct {
 	Name       string
 	Domains    []VerifiedDomain
 	Principals []ServicePrincipal
-	Version    int64
+	// ServiceHosts are hosts of the cloud's own services: names of principals
+	// may use them besides the verified domains.
+	ServiceHosts []string
+	Version      int64
 }
 
 // A VerifiedDomain names the realm. The initial domain cannot be removed.

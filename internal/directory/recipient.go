@@ -114,7 +114,7 @@ func (r *Recipient) HasAddress(a smtpaddr.Address) bool {
 type Account struct {
 	Org          OrgID
 	UserName     string // lower case, as typed at sign-in: user@domain
-	PasswordHash string // PHC string, argon2id
+	PasswordHash string `json:"-"` // PHC string, argon2id
 	Address      smtpaddr.Address
 	Roles        []string
 	Enabled      bool

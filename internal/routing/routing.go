@@ -33,6 +33,22 @@ type Route struct {
 	Connector    *directory.IntraOrganizationConnector // Connector
 	Relationship *directory.OrganizationRelationship   // Relationship
 	AddressSpace *directory.AvailabilityAddressSpace   // AddressSpace
+	Err          *MailboxError                         // None: why there is no route
+
+	Match string // what decided: the domain or "*.domain" of the object, for logs
+}
+
+// Name is the name of the object that the route goes by, or "".
+func (r Route) Name() string {
+	switch r.Kind {
+	case Connector:
+		return r.Connector.Name
+	case Relationship:
+		return r.Relationship.Name
+	case AddressSpace:
+		return r.AddressSpace.Name
+	}
+	return ""
 }
 
 // Key groups addresses that go into one request: equal keys, one question.

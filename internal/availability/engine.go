@@ -1,0 +1,424 @@
+// Package availability answers questions about free/busy: it splits the
+// addresses by route, asks all routes at once under one deadline, and never
+// lets one address spoil another.
+package availability
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"busybridge/internal/directory"
+	"busybridge/internal/freebusy"
+	"busybridge/internal/routing"
+	"busybridge/internal/spec/smtpaddr"
+)
+
+// Limits of one question (EWS reference 2.2).
+const (
+	// MaxAttendees is the number of addresses of one question, and of one
+	// question that leaves by a route.
+	MaxAttendees = 100
+	// MaxMembers is the number of members of a group, nested ones included.
+	MaxMembers = 100
+	// maxEntries bounds the addresses of a question with the members of its groups.
+	maxEntries = 1000
+)
+
+// The errors of a question that cannot be asked at all. Window and slot have
+// those of package freebusy.
+var (
+	ErrNoAttendees      = errors.New("availability: no attendees")
+	ErrTooManyAttendees = errors.New("availability: too many attendees")
+	ErrNoView           = errors.New("availability: no such view")
+)
+
+// Config is what an Engine needs.
+type Config struct {
+	Recipients Recipients   // required
+	Calendars  Calendars    // required
+	Peers      Peers        // required
+	Log        *slog.Logger // required
+
+	// Timeout bounds a whole question, 25 s unless set; PeerTimeout what leaves
+	// by a route, 20 s unless set (EWS reference 3.3).
+	Timeout, PeerTimeout time.Duration
+	// LocalReads is how many of one question's calendars here are read at once,
+	// 8 unless set. A read that waits long does not count any more.
+	LocalReads int
+}
+
+// An Engine answers questions. It may be used by many goroutines.
+type Engine struct {
+	Config
+	tables tables
+	hours  hours
+	wg     sync.WaitGroup
+}
+
+// New returns an engine.
+func New(c Config) (*Engine, error) {
+	if c.Recipients == nil || c.Calendars == nil || c.Peers == nil || c.Log == nil {
+		return nil, errors.New("availability: Recipients, Calendars, Peers and Log are required")
+	}
+	if c.Timeout < 0 || c.PeerTimeout < 0 || c.LocalReads < 0 {
+		return nil, errors.New("availability: Timeout, PeerTimeout and LocalReads are not negative")
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 25 * time.Second
+	}
+	if c.PeerTimeout == 0 {
+		c.PeerTimeout = 20 * time.Second
+	}
+	if c.LocalReads == 0 {
+		c.LocalReads = 8
+	}
+	return &Engine{Config: c}, nil
+}
+
+// Wait returns when no source or peer is at work any more. Answers do not wait
+// for one that goes on after the deadline; a program that stops does, when
+// nobody asks any more.
+func (e *Engine) Wait() { e.wg.Wait() }
+
+// Ask returns one answer for each attendee, in the same order. It fails only
+// when nothing can be asked, or when ctx is cancelled. Answers to the same
+// address share memory: they are read-only.
+func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
+	if err := check(q); err != nil {
+		return nil, err
+	}
+	parent := ctx
+	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
+	defer cancel()
+
+	a := &asking{e: e, q: q, table: e.tables.of(q.Org, q.Server), slot: q.Slot, viewer: newViewer(q), at: make(map[smtpaddr.Address]int, len(q.Attendees))}
+	if a.slot == 0 {
+		a.slot = freebusy.DefaultSlot
+	}
+	for _, at := range q.Attendees {
+		if !at.Address.IsZero() {
+			a.entry(at.Address).direct = true
+		}
+	}
+	a.resolve(ctx)
+	replies := a.ask(ctx)
+	if err := parent.Err(); errors.Is(err, context.Canceled) {
+		return nil, fmt.Errorf("ask %d addresses: %w", len(q.Attendees), err)
+	}
+	answers := make([]Answer, len(q.Attendees))
+	for i, at := range q.Attendees {
+		if at.Address.IsZero() {
+			answers[i] = Answer{routing.Reply{Err: invalidAddress(at.Raw)}}
+			continue
+		}
+		answers[i] = Answer{a.answer(a.at[at.Address], replies)}
+	}
+	return answers, nil
+}
+
+func check(q *Question) error {
+	if len(q.Attendees) == 0 {
+		return ErrNoAttendees
+	}
+	if n := len(q.Attendees); n > MaxAttendees {
+		return fmt.Errorf("%w: The allowed size = %d; the actual size = %d", ErrTooManyAttendees, MaxAttendees, n)
+	}
+	if _, err := freebusy.NewWindow(q.Window.Start, q.Window.End); err != nil {
+		return err
+	}
+	if q.Slot != 0 && (q.Slot < freebusy.MinSlot || q.Slot > freebusy.MaxSlot) {
+		return fmt.Errorf("%w: %v, allowed %v to %v", freebusy.ErrSlot, q.Slot, freebusy.MinSlot, freebusy.MaxSlot)
+	}
+	if q.View == freebusy.ViewNone || q.View.String() == "" {
+		return fmt.Errorf("%w: %d", ErrNoView, q.View)
+	}
+	return nil
+}
+
+// An asking is one question while it is answered. Its entries are the
+// different addresses that were asked for, then members of groups.
+type asking struct {
+	e       *Engine
+	q       *Question
+	table   *routing.Table
+	slot    time.Duration
+	viewer  viewer
+	entries []*entry
+	at      map[smtpaddr.Address]int // index in entries
+}
+
+// An entry is one address of a question.
+type entry struct {
+	asked  smtpaddr.Address
+	route  routing.Route
+	err    *routing.MailboxError // it cannot be asked
+	direct bool                  // asked for itself
+	member bool                  // asked for as a member of a group
+	leaves []int                 // of a group: its members that are no groups
+}
+
+func (e *entry) isGroup() bool {
+	return e.err == nil && e.route.Kind == routing.Local && e.route.Recipient.Type == directory.MailGroup
+}
+
+// entry returns the entry of an address, made when there is none.
+func (a *asking) entry(addr smtpaddr.Address) *entry {
+	i, ok := a.at[addr]
+	if !ok {
+		i = len(a.entries)
+		a.at[addr] = i
+		a.entries = append(a.entries, &entry{asked: addr})
+	}
+	return a.entries[i]
+}
+
+// resolve looks all entries up, the members of groups too, and finds their
+// routes. It takes at most two fifths of the time (10 s of 25; EWS reference
+// 3.3), so that an address whose look-up hangs leaves time to ask for others.
+func (a *asking) resolve(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, a.e.Timeout*2/5)
+	defer cancel()
+	for from := 0; from < len(a.entries); {
+		round := a.entries[from:]
+		b := newBoard[resolved](len(round))
+		a.e.run(ctx, b.done, len(round), func(i int) {
+			b.put(i, a.lookUp(ctx, round[i].asked))
+		})
+		found, have := b.close()
+		from = len(a.entries)
+		for i, en := range round {
+			if !have[i] {
+				en.err = timedOut()
+				continue
+			}
+			en.route, en.err = found[i].route, found[i].err
+			a.explain(ctx, en)
+			if en.isGroup() {
+				a.addMembers(en)
+			}
+		}
+	}
+	for _, en := range a.entries {
+		if en.direct && en.isGroup() {
+			a.expand(en)
+		}
+	}
+}
+
+type resolved struct {
+	route routing.Route
+	err   *routing.MailboxError
+}
+
+// lookUp finds the route of one address, and whether the question may go there.
+func (a *asking) lookUp(ctx context.Context, addr smtpaddr.Address) (res resolved) {
+	defer a.e.contain(ctx, "look up "+addr.String(), func() { res = resolved{err: generationFailed(addr, nil)} })
+	r, err := a.recipient(ctx, addr)
+	if err != nil {
+		return resolved{err: a.e.failed(ctx, addr, err)}
+	}
+	route := a.table.Route(addr, r)
+	if route.Kind == routing.None && route.Err.Reason == routing.RecipientNotFound && route.Target != addr {
+		// A mail user whose target is in a domain of ours: it may be the
+		// address of a mailbox here. Of another mail user it may not: that
+		// could go round for ever.
+		t, err := a.recipient(ctx, route.Target)
+		if err != nil {
+			return resolved{err: a.e.failed(ctx, addr, err)}
+		}
+		if t != nil && t.IsMailbox() {
+			route = a.table.Route(route.Target, t)
+		}
+	}
+	switch route.Kind {
+	case routing.Local:
+		return resolved{route: route}
+	case routing.None:
+		return resolved{route: route, err: route.Err}
+	}
+	return resolved{route: route, err: a.mayForward(route)}
+}
+
+// recipient returns nil for an address that is not in the directory.
+func (a *asking) recipient(ctx context.Context, addr smtpaddr.Address) (*directory.Recipient, error) {
+	r, err := a.e.Recipients.Recipient(ctx, a.q.Org.ID, addr)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case r.Org != a.q.Org.ID:
+		return nil, fmt.Errorf("%s belongs to organization %s, asked in %s", addr, r.Org, a.q.Org.ID)
+	}
+	return r, nil
+}
+
+// mayForward stops loops (EWS reference 3.2): what another organization asks
+// is never asked on, whatever it says of itself; what an older server of our
+// own asks may leave the organization, but not go to another server of it.
+func (a *asking) mayForward(r routing.Route) *routing.MailboxError {
+	switch {
+	case a.q.Caller.Partner != nil || a.q.Proxied == CrossForest:
+		return &routing.MailboxError{Reason: routing.ProxyNotAllowed,
+			Text: fmt.Sprintf("The cross-organization request for mailbox %s is not allowed because the requester is from a different organization", r.Target)}
+	case a.q.Proxied != NotProxied && r.Kind == routing.AddressSpace:
+		return &routing.MailboxError{Reason: routing.ProxyNotAllowed,
+			Text: fmt.Sprintf("The request for mailbox %s is not allowed because it was proxied already", r.Target)}
+	}
+	return nil
+}
+
+// explain logs why an address goes where it goes.
+func (a *asking) explain(ctx context.Context, en *entry) {
+	if !a.e.Log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("org", string(a.q.Org.ID)), slog.String("request_id", a.q.RequestID), slog.String("mailbox", en.asked.String()),
+		slog.String("route", en.route.Kind.String()), slog.String("target", en.route.Target.String()),
+		slog.String("object", en.route.Name()), slog.String("match", en.route.Match),
+	}
+	if s := a.q.Server; s != nil {
+		attrs = append(attrs, slog.String("server", s.Name), slog.String("server_version", s.AdminDisplayVersion.String()))
+	}
+	if en.err != nil {
+		attrs = append(attrs, slog.String("err", string(en.err.Reason)))
+	}
+	a.e.Log.LogAttrs(ctx, slog.LevelDebug, "route", attrs...)
+}
+
+// ask asks all routes at once, and returns a reply for each entry that was asked.
+func (a *asking) ask(ctx context.Context) []routing.Reply {
+	var local []int
+	var remote batches
+	b := newBoard[routing.Reply](len(a.entries))
+	for i, en := range a.entries {
+		switch {
+		case en.err != nil:
+			b.put(i, routing.Reply{Err: en.err})
+		case en.isGroup(), !en.direct && !en.member:
+			b.put(i, routing.Reply{})
+		case en.route.Kind == routing.Local:
+			local = append(local, i)
+		default:
+			remote.add(en.route, i)
+		}
+	}
+	for _, batch := range remote.list {
+		a.e.wg.Go(func() { a.askPeer(ctx, batch, b) })
+	}
+	a.e.run(ctx, b.done, len(local), func(i int) {
+		en := a.entries[local[i]]
+		b.put(local[i], a.read(ctx, en))
+	})
+	replies, have := b.close()
+	for i := range replies {
+		if !have[i] {
+			replies[i] = routing.Reply{Err: timedOut()}
+		}
+	}
+	return replies
+}
+
+// answer makes the answer of one entry that was asked for from the replies.
+func (a *asking) answer(i int, replies []routing.Reply) routing.Reply {
+	en, rep := a.entries[i], replies[i]
+	switch {
+	case rep.Err != nil:
+		return routing.Reply{Address: en.asked, Err: rep.Err}
+	case en.isGroup():
+		return a.groupAnswer(en, replies)
+	}
+	rep.Address = en.asked
+	return restrict(rep, a.q.View)
+}
+
+// view is what an entry is asked for: a group needs the merged strings of its members.
+func (a *asking) view(en *entry) freebusy.View {
+	v := freebusy.ViewNone
+	if en.direct {
+		v = a.q.View
+	}
+	if en.member {
+		v |= freebusy.ViewMerged
+	}
+	return v
+}
+
+// restrict leaves of a reply what view asks for. A calendar of which only the
+// merged string is known is answered so, whatever was asked (EWS reference 2.4).
+func restrict(r routing.Reply, view freebusy.View) routing.Reply {
+	v := r.View & view
+	if v&freebusy.ViewEvents == 0 {
+		v = r.View & freebusy.ViewMerged
+		r.Hours = nil
+		r.Events = nil
+	}
+	if v&freebusy.ViewMerged == 0 {
+		r.Merged = ""
+	}
+	if v&freebusy.ViewDetails == 0 {
+		r.Events = freebusy.Cut(r.Events, freebusy.LevelTime)
+	}
+	r.View = v
+	return r
+}
+
+// contain turns a panic of a source into a log line and what instead does.
+func (e *Engine) contain(ctx context.Context, what string, instead func()) {
+	if p := recover(); p != nil {
+		e.Log.ErrorContext(ctx, "panic", slog.String("step", what), slog.Any("err", p), slog.String("stack", string(debug.Stack())))
+		instead()
+	}
+}
+
+// failed is the answer for what went wrong here. It logs the cause, which the
+// caller does not see.
+func (e *Engine) failed(ctx context.Context, addr smtpaddr.Address, err error) *routing.MailboxError {
+	if me, ok := errors.AsType[*routing.MailboxError](err); ok {
+		return me
+	}
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return timedOut()
+	}
+	e.Log.WarnContext(ctx, "calendar could not be read", slog.String("mailbox", addr.String()), slog.Any("err", err))
+	return generationFailed(addr, err)
+}
+
+// The texts are those of EWS reference 2.7.
+
+func timedOut() *routing.MailboxError {
+	return &routing.MailboxError{Reason: routing.TimedOut, Text: "Request could not be processed in time. Timeout occurred during 'Waiting-For-Request-Completion'."}
+}
+
+func generationFailed(addr smtpaddr.Address, err error) *routing.MailboxError {
+	return &routing.MailboxError{Reason: routing.GenerationFailed, Text: fmt.Sprintf("Free/busy information for %s could not be generated.", addr), Err: err}
+}
+
+func invalidAddress(raw string) *routing.MailboxError {
+	const limit = 256
+	text := make([]rune, 0, 64)
+	for _, r := range raw {
+		if len(text) == limit {
+			break
+		}
+		if r >= ' ' && r != 0x7f {
+			text = append(text, r)
+		}
+	}
+	return &routing.MailboxError{Reason: routing.InvalidAddress, Text: fmt.Sprintf("E-mail address <>SMTP:%s is not a valid SMTP address.", trimSMTP(string(text)))}
+}
+
+// trimSMTP takes away the prefix that old requests write before an address.
+func trimSMTP(s string) string {
+	if len(s) >= 5 && strings.EqualFold(s[:5], "smtp:") {
+		return s[5:]
+	}
+	return s
+}

@@ -1,0 +1,257 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"busybridge/internal/directory"
+	"busybridge/internal/spec/smtpaddr"
+)
+
+const (
+	recipientByAddress = `SELECT r.recipient_id, r.body FROM addresses a
+		JOIN recipients r ON r.org_id = a.org_id AND r.recipient_id = a.recipient_id WHERE a.org_id = $1 AND a.address = $2`
+	recipientByID = `SELECT recipient_id, body FROM recipients WHERE org_id = $1 AND recipient_id = $2`
+)
+
+// page is the number of rows that a stream reads at once. Between pages it
+// holds no connection, so that its reader may use the store.
+const page = 500
+
+// Recipient returns the recipient with the address, its primary or another.
+func (s *Store) Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error) {
+	r, err := scanRecipient(org, s.stmts.recipient.QueryRowContext(ctx, string(org), a.String()))
+	if err != nil {
+		return nil, fmt.Errorf("recipient %s: %w", a, err)
+	}
+	return r, nil
+}
+
+// RecipientByID returns the recipient with the GUID.
+func (s *Store) RecipientByID(ctx context.Context, org directory.OrgID, id string) (*directory.Recipient, error) {
+	r, err := scanRecipient(org, s.stmts.recipientByID.QueryRowContext(ctx, string(org), id))
+	if err != nil {
+		return nil, fmt.Errorf("recipient %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// RecipientByUPN returns the recipient with the user principal name.
+func (s *Store) RecipientByUPN(ctx context.Context, org directory.OrgID, upn string) (*directory.Recipient, error) {
+	r, err := scanRecipient(org, s.stmts.recipientByUPN.QueryRowContext(ctx, string(org), strings.ToLower(upn)))
+	if err != nil {
+		return nil, fmt.Errorf("recipient with user principal name %q: %w", upn, err)
+	}
+	return r, nil
+}
+
+func scanRecipient(org directory.OrgID, row *sql.Row) (*directory.Recipient, error) {
+	var id string
+	var body []byte
+	if err := row.Scan(&id, &body); err != nil {
+		return nil, missing(err)
+	}
+	return decodeRecipient(org, id, body)
+}
+
+func decodeRecipient(org directory.OrgID, id string, body []byte) (*directory.Recipient, error) {
+	r := &directory.Recipient{}
+	if err := json.Unmarshal(body, r); err != nil {
+		return nil, fmt.Errorf("row %s: %w", id, err)
+	}
+	r.Org, r.ID = org, id
+	return r, nil
+}
+
+// Recipients streams the recipients of the organization by display name. Those
+// that are added or renamed meanwhile may be left out.
+func (s *Store) Recipients(ctx context.Context, org directory.OrgID) iter.Seq2[*directory.Recipient, error] {
+	return func(yield func(*directory.Recipient, error) bool) {
+		var name, id string
+		for {
+			list, err := s.recipientPage(ctx, org, name, id)
+			if err != nil {
+				yield(nil, fmt.Errorf("recipients of %s: %w", org, err))
+				return
+			}
+			for _, r := range list {
+				if !yield(r, nil) {
+					return
+				}
+				name, id = directory.FoldKey(r.DisplayName), r.ID
+			}
+			if len(list) < page {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) recipientPage(ctx context.Context, org directory.OrgID, name, id string) ([]*directory.Recipient, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT recipient_id, body FROM recipients
+		WHERE org_id = $1 AND (name_key, recipient_id) > ($2, $3) ORDER BY name_key, recipient_id LIMIT $4`, string(org), name, id, page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []*directory.Recipient
+	for rows.Next() {
+		var body []byte
+		if err := rows.Scan(&id, &body); err != nil {
+			return nil, err
+		}
+		r, err := decodeRecipient(org, id, body)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// CreateRecipient keeps a new recipient and sets its times, and its ID when it
+// has none. An address or user principal name that is there is ErrExists.
+func (s *Store) CreateRecipient(ctx context.Context, r *directory.Recipient) error {
+	return s.Change(ctx, func(tx *Tx) error { return tx.CreateRecipient(ctx, r) })
+}
+
+// UpdateRecipient gives fn a copy to change, validates it and writes it when it
+// differs. Organization and ID stay.
+func (s *Store) UpdateRecipient(ctx context.Context, org directory.OrgID, id string, fn func(*directory.Recipient) error) (r *directory.Recipient, err error) {
+	err = s.Change(ctx, func(tx *Tx) error {
+		r, err = tx.UpdateRecipient(ctx, org, id, fn)
+		return err
+	})
+	return r, err
+}
+
+// DeleteRecipient removes the recipient and everything that is kept for it.
+func (s *Store) DeleteRecipient(ctx context.Context, org directory.OrgID, id string) error {
+	return s.Change(ctx, func(tx *Tx) error { return tx.DeleteRecipient(ctx, org, id) })
+}
+
+// Recipient is that of Store, as this transaction sees it.
+func (t *Tx) Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error) {
+	r, err := scanRecipient(org, t.tx.QueryRowContext(ctx, recipientByAddress, string(org), a.String()))
+	if err != nil {
+		return nil, fmt.Errorf("recipient %s: %w", a, err)
+	}
+	return r, nil
+}
+
+// CreateRecipient is that of Store, in this transaction.
+func (t *Tx) CreateRecipient(ctx context.Context, r *directory.Recipient) error {
+	fresh := r.Clone()
+	if fresh.ID == "" {
+		fresh.ID = uuid.NewString()
+	}
+	fresh.WhenCreated, fresh.WhenChanged = t.now, t.now
+	if err := fresh.Validate(); err != nil {
+		return fmt.Errorf("create recipient: %w", err)
+	}
+	body, err := json.Marshal(fresh)
+	if err != nil {
+		return err
+	}
+	_, err = t.tx.ExecContext(ctx, `INSERT INTO recipients (org_id, recipient_id, name_key, upn_key, body) VALUES ($1, $2, $3, $4, $5)`,
+		string(fresh.Org), fresh.ID, directory.FoldKey(fresh.DisplayName), fresh.UPN, string(body))
+	if err != nil {
+		return fmt.Errorf("create recipient %s: id or user principal name %q: %w", fresh.Primary, fresh.UPN, taken(err))
+	}
+	if err := t.saveAddresses(ctx, &directory.Recipient{}, fresh); err != nil {
+		return fmt.Errorf("create recipient %s: %w", fresh.Primary, err)
+	}
+	*r = *fresh
+	return nil
+}
+
+// UpdateRecipient is that of Store, in this transaction.
+func (t *Tx) UpdateRecipient(ctx context.Context, org directory.OrgID, id string, fn func(*directory.Recipient) error) (*directory.Recipient, error) {
+	old, err := scanRecipient(org, t.tx.QueryRowContext(ctx, recipientByID, string(org), id))
+	if err != nil {
+		return nil, fmt.Errorf("recipient %s: %w", id, err)
+	}
+	fresh := old.Clone()
+	if err := fn(fresh); err != nil {
+		return nil, err
+	}
+	fresh.Org, fresh.ID, fresh.WhenCreated, fresh.WhenChanged = old.Org, old.ID, old.WhenCreated, old.WhenChanged
+	was, err := json.Marshal(old)
+	if err != nil {
+		return nil, err
+	}
+	if is, err := json.Marshal(fresh); err != nil || string(is) == string(was) {
+		return old, err
+	}
+	fresh.WhenChanged = t.now
+	if err := fresh.Validate(); err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(fresh)
+	if err != nil {
+		return nil, err
+	}
+	_, err = t.tx.ExecContext(ctx, `UPDATE recipients SET name_key = $3, upn_key = $4, body = $5 WHERE org_id = $1 AND recipient_id = $2`,
+		string(org), id, directory.FoldKey(fresh.DisplayName), fresh.UPN, string(body))
+	if err != nil {
+		return nil, fmt.Errorf("recipient %s: user principal name %q: %w", fresh.Primary, fresh.UPN, taken(err))
+	}
+	if err := t.saveAddresses(ctx, old, fresh); err != nil {
+		return nil, fmt.Errorf("recipient %s: %w", fresh.Primary, err)
+	}
+	return fresh, nil
+}
+
+func addressesOf(r *directory.Recipient) map[string]bool {
+	m := map[string]bool{}
+	for _, a := range append([]smtpaddr.Address{r.Primary}, r.Proxies...) {
+		if !a.IsZero() {
+			m[a.String()] = true
+		}
+	}
+	return m
+}
+
+func (t *Tx) saveAddresses(ctx context.Context, old, fresh *directory.Recipient) error {
+	was, is := addressesOf(old), addressesOf(fresh)
+	for a := range was {
+		if !is[a] {
+			if _, err := t.tx.ExecContext(ctx, `DELETE FROM addresses WHERE org_id = $1 AND address = $2`, string(fresh.Org), a); err != nil {
+				return err
+			}
+		}
+	}
+	for a := range is {
+		if !was[a] {
+			if _, err := t.tx.ExecContext(ctx, `INSERT INTO addresses (org_id, address, recipient_id) VALUES ($1, $2, $3)`, string(fresh.Org), a, fresh.ID); err != nil {
+				return fmt.Errorf("address %s: %w", a, taken(err))
+			}
+		}
+	}
+	return nil
+}
+
+// DeleteRecipient is that of Store, in this transaction.
+func (t *Tx) DeleteRecipient(ctx context.Context, org directory.OrgID, id string) error {
+	res, err := t.tx.ExecContext(ctx, `DELETE FROM recipients WHERE org_id = $1 AND recipient_id = $2`, string(org), id)
+	return deleted(res, err, "recipient", id)
+}
+
+func deleted(res sql.Result, err error, what, id string) error {
+	if err == nil {
+		var n int64
+		if n, err = res.RowsAffected(); err == nil && n == 0 {
+			err = directory.ErrNotFound
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s %s: %w", what, id, err)
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+// Package sqlitestore keeps the directory, the audit trail and the built-in
+// calendars in one SQLite file. Two processes may share the file on one machine.
+//
+// Organizations and realms are aggregates: they are read whole, as immutable
+// snapshots that are shared between callers, and checked against a version row
+// with every read. Secrets are sealed with a key that is not in the file.
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"busybridge/internal/directory"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// ErrNewer is wrapped when the database was written by a newer program.
+var ErrNewer = errors.New("database is newer than this program")
+
+// Options of a store.
+type Options struct {
+	Now     func() time.Time // required
+	SealKey []byte           // required, 32 bytes: seals private keys and passwords
+	Log     *slog.Logger     // default: nothing is logged
+}
+
+// A Store is one open database. It is safe for concurrent use.
+type Store struct {
+	write  *sql.DB // one connection, transactions begin IMMEDIATE
+	read   *sql.DB // several connections, query_only
+	sealer *sealer
+	now    func() time.Time
+	log    *slog.Logger
+
+	stmts    statements
+	calendar calendarStatements
+
+	mu        sync.RWMutex // guards the snapshots
+	orgs      map[directory.OrgID]*directory.Organization
+	realms    map[string]*directory.Realm
+	authority authoritySnapshot
+}
+
+// Open opens the database at path and brings its schema up to date. A new file
+// is readable by its owner only. A wrong key is ErrSealKey, a database of a
+// newer program is ErrNewer.
+func Open(ctx context.Context, path string, o Options) (*Store, error) {
+	if o.Now == nil {
+		return nil, errors.New("sqlitestore: Options.Now is required")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s, err := open(ctx, path, o)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, path string, o Options) (_ *Store, err error) {
+	sealer, err := newSealer(o.SealKey)
+	if err != nil {
+		return nil, err
+	}
+	if err := restrict(path); err != nil {
+		return nil, err
+	}
+	s := &Store{
+		sealer: sealer, now: o.Now, log: o.Log,
+		orgs: map[directory.OrgID]*directory.Organization{}, realms: map[string]*directory.Realm{},
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate")); err != nil {
+		return nil, err
+	}
+	s.write.SetMaxOpenConns(1)
+	if err := s.migrate(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.checkKey(ctx); err != nil {
+		return nil, err
+	}
+	if s.read, err = sql.Open("sqlite", dsn(path, "_pragma=query_only(1)")); err != nil {
+		return nil, err
+	}
+	readers := max(4, runtime.GOMAXPROCS(0))
+	s.read.SetMaxOpenConns(readers)
+	s.read.SetMaxIdleConns(readers)
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.calendar.prepare(ctx, s.read); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// restrict creates the file for its owner only, and takes the rights of others
+// from an existing one, which it must not open: closing it would drop the locks
+// of another Store in this process (SQLite, "How To Corrupt", 2.2). SQLite gives
+// the -wal and -shm files the same mode.
+func restrict(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case err == nil:
+		return f.Close()
+	case !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	return os.Chmod(path, 0o600)
+}
+
+func dsn(path, more string) string {
+	p := (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()
+	return "file:" + p + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + more
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir, goose.WithSlog(s.log))
+	if err != nil {
+		return err
+	}
+	sources := p.ListSources()
+	known := sources[len(sources)-1].Version
+	has, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if has > known {
+		return fmt.Errorf("%w: schema version %d, known up to %d", ErrNewer, has, known)
+	}
+	// Another process may be doing the same: where it was faster, ours fails, and
+	// the next turn finds one migration less to do.
+	for range sources {
+		if _, err = p.Up(ctx); err == nil {
+			break
+		}
+	}
+	return err
+}
+
+// Close waits for running transactions and closes the database.
+func (s *Store) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tx runs fn in one write transaction and commits it when fn returns nil.
+func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // no effect after a commit
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// clock is the store's time: UTC in whole microseconds, as it is kept.
+func (s *Store) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	var n int
+	return s.read.QueryRowContext(ctx, `SELECT count(*) FROM settings`).Scan(&n)
+}
+
+// A querier is a connection pool or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}

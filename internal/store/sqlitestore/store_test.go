@@ -1,0 +1,281 @@
+package sqlitestore_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"busybridge/internal/audit"
+	"busybridge/internal/directory"
+	"busybridge/internal/spec/smtpaddr"
+	"busybridge/internal/store/sqlitestore"
+	"busybridge/internal/store/storetest"
+)
+
+var key = []byte("0123456789abcdef0123456789abcdef")
+
+func options(t testing.TB) sqlitestore.Options {
+	return sqlitestore.Options{
+		Now:     func() time.Time { return time.Date(2014, 5, 6, 7, 8, 9, 0, time.UTC) },
+		SealKey: key, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}
+}
+
+func open(t testing.TB, path string) *sqlitestore.Store {
+	t.Helper()
+	s, err := sqlitestore.Open(t.Context(), path, options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// database is a file; its name has characters that mean something in a URL.
+type database string
+
+func (d database) Open(t testing.TB, now func() time.Time) storetest.Store {
+	o := options(t)
+	o.Now = now
+	s, err := sqlitestore.Open(t.Context(), string(d), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) storetest.Database { return database(filepath.Join(t.TempDir(), "a?b%20 #c.db")) })
+}
+
+func TestOpen(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "a.db")
+	s := open(t, path)
+	o := storetest.Organization("Contoso", "contoso.com")
+	if err := s.CreateOrganization(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("file is the owner's only", func(t *testing.T) {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			info, err := os.Stat(path + suffix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Mode().Perm() != 0o600 {
+				t.Errorf("%s has mode %v", info.Name(), info.Mode())
+			}
+		}
+	})
+	t.Run("rights of others are taken", func(t *testing.T) {
+		other := filepath.Join(t.TempDir(), "b.db")
+		if err := os.WriteFile(other, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		open(t, other)
+		if info, err := os.Stat(other); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("mode %v, %v", info.Mode(), err)
+		}
+	})
+	t.Run("secrets are not in the file", func(t *testing.T) {
+		if err := s.Close(); err != nil { // moves the WAL into the file
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(raw, []byte("tailspintoys.com")) {
+			t.Fatal("the test looks at the wrong bytes")
+		}
+		for name, secret := range map[string][]byte{"password": o.AddressSpaces[0].Password, "key": o.Certificates[0].Key} {
+			for _, form := range [][]byte{secret, []byte(fmt.Sprintf("%x", secret)), base64Of(secret)} {
+				if bytes.Contains(raw, form) {
+					t.Errorf("%s is in the file", name)
+				}
+			}
+		}
+	})
+	t.Run("another key is refused", func(t *testing.T) {
+		opts := options(t)
+		opts.SealKey = bytes.Repeat([]byte{7}, 32)
+		if _, err := sqlitestore.Open(ctx, path, opts); !errors.Is(err, sqlitestore.ErrSealKey) {
+			t.Errorf("got %v", err)
+		}
+		opts.SealKey = key[:16]
+		if _, err := sqlitestore.Open(ctx, path, opts); err == nil || !strings.Contains(err.Error(), "want 32") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a newer database is refused", func(t *testing.T) {
+		newer := filepath.Join(t.TempDir(), "newer.db")
+		open(t, newer).Close()
+		db, err := sql.Open("sqlite", newer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`); err != nil {
+			t.Fatal(err)
+		}
+		_, err = sqlitestore.Open(ctx, newer, options(t))
+		if !errors.Is(err, sqlitestore.ErrNewer) || !strings.Contains(err.Error(), "9999") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a file that is no database is refused", func(t *testing.T) {
+		other := filepath.Join(t.TempDir(), "c.db")
+		if err := os.WriteFile(other, bytes.Repeat([]byte("no database "), 500), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sqlitestore.Open(ctx, other, options(t)); err == nil || !strings.Contains(err.Error(), "c.db") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a sealed value does not open in another row", func(t *testing.T) {
+		db, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.Exec(`UPDATE objects SET sealed = (SELECT sealed FROM objects WHERE kind = 4) WHERE kind = 9`); err != nil {
+			t.Fatal(err)
+		}
+		_, err = open(t, path).Organization(ctx, o.ID)
+		if err == nil || !strings.Contains(err.Error(), "sealed value") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestOpenAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.db")
+	errs := make(chan error)
+	const n = 6
+	for range n {
+		go func() {
+			s, err := sqlitestore.Open(t.Context(), path, options(t))
+			if err == nil {
+				err = errors.Join(s.Ping(t.Context()), s.Close())
+			}
+			errs <- err
+		}()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestChangeIsAllOrNothing(t *testing.T) {
+	ctx := t.Context()
+	s := open(t, filepath.Join(t.TempDir(), "a.db"))
+	o := storetest.Organization("Contoso", "contoso.com")
+	if err := s.CreateOrganization(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	change := func(stop error) error {
+		return s.Change(ctx, func(tx *sqlitestore.Tx) error {
+			r := storetest.Mailbox(o.ID, "alice@contoso.com")
+			if err := tx.CreateRecipient(ctx, r); err != nil {
+				return err
+			}
+			if _, err := tx.Recipient(ctx, o.ID, r.Primary); err != nil {
+				return fmt.Errorf("the transaction does not see its own change: %w", err)
+			}
+			if _, err := tx.UpdateOrganization(ctx, o.ID, func(o *directory.Organization) error { o.Name = "X"; return nil }); err != nil {
+				return err
+			}
+			if err := tx.Record(ctx, audit.Event{Org: string(o.ID), Operation: "Op"}); err != nil {
+				return err
+			}
+			return stop
+		})
+	}
+	state := func() (name string, recipients, events int) {
+		got, err := s.Organization(ctx, o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range s.Recipients(ctx, o.ID) {
+			recipients++
+		}
+		for range s.AuditEvents(ctx, audit.Filter{Org: string(o.ID)}) {
+			events++
+		}
+		return got.Name, recipients, events
+	}
+	stop := errors.New("stop")
+	if err := change(stop); !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	if n, r, e := state(); n != "Contoso" || r != 0 || e != 0 {
+		t.Errorf("after a failed change: name %q, %d recipients, %d events", n, r, e)
+	}
+	if err := change(nil); err != nil {
+		t.Fatal(err)
+	}
+	if n, r, e := state(); n != "X" || r != 1 || e != 1 {
+		t.Errorf("after a change: name %q, %d recipients, %d events", n, r, e)
+	}
+	if _, err := s.Organization(canceled(ctx), o.ID); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: got %v", err)
+	}
+}
+
+func canceled(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return ctx
+}
+
+func BenchmarkRecipient(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "a.db"))
+	o := storetest.Organization("Contoso", "contoso.com")
+	if err := s.CreateOrganization(b.Context(), o); err != nil {
+		b.Fatal(err)
+	}
+	err := s.Change(b.Context(), func(tx *sqlitestore.Tx) error {
+		for i := range 5000 {
+			if err := tx.CreateRecipient(b.Context(), storetest.Mailbox(o.ID, fmt.Sprintf("user%d@contoso.com", i))); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	a := smtpaddr.Must("user4711@contoso.com")
+	b.Run("recipient by address", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Recipient(b.Context(), o.ID, a); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("organization", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.Organization(b.Context(), o.ID); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func base64Of(b []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(b)) }

@@ -1,0 +1,76 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"busybridge/internal/directory"
+)
+
+// A Tx is one write transaction: several changes and their audit events become
+// visible together or not at all. It is not safe for concurrent use, and must
+// not be used after the function that got it has returned.
+type Tx struct {
+	s   *Store
+	tx  *sql.Tx
+	now time.Time // the time of every change in it
+}
+
+// Change runs fn in one write transaction, which is kept when fn returns nil.
+// fn must not use the Store's own changing methods: they would wait for it.
+func (s *Store) Change(ctx context.Context, fn func(*Tx) error) error {
+	return s.tx(ctx, func(tx *sql.Tx) error { return fn(&Tx{s: s, tx: tx, now: s.clock()}) })
+}
+
+// taken turns a broken unique key into ErrExists.
+func taken(err error) error {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+			return directory.ErrExists
+		}
+	}
+	return err
+}
+
+// missing turns "no rows" into ErrNotFound.
+func missing(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return directory.ErrNotFound
+	}
+	return err
+}
+
+// statements are the look-ups of the hot path, prepared on the readers.
+type statements struct {
+	organizationVersion, organizationByDomain, organizationByTenant,
+	recipient, recipientByID, recipientByUPN, account, realm, setting *sql.Stmt
+}
+
+func (s *Store) prepare(ctx context.Context) error {
+	for _, p := range []struct {
+		stmt  **sql.Stmt
+		query string
+	}{
+		{&s.stmts.organizationVersion, `SELECT version FROM organizations WHERE org_id = $1`},
+		{&s.stmts.organizationByDomain, `SELECT o.org_id, o.version FROM organization_domains d JOIN organizations o ON o.org_id = d.org_id WHERE d.domain = $1`},
+		{&s.stmts.organizationByTenant, `SELECT org_id, version FROM organizations WHERE tenant = $1 AND tenant <> ''`},
+		{&s.stmts.recipient, recipientByAddress},
+		{&s.stmts.recipientByID, recipientByID},
+		{&s.stmts.recipientByUPN, `SELECT recipient_id, body FROM recipients WHERE org_id = $1 AND upn_key = $2 AND upn_key <> ''`},
+		{&s.stmts.account, accountByName},
+		{&s.stmts.realm, realmByKey},
+		{&s.stmts.setting, `SELECT version, body, sealed FROM settings WHERE name = $1`},
+	} {
+		var err error
+		if *p.stmt, err = s.read.PrepareContext(ctx, p.query); err != nil {
+			return err
+		}
+	}
+	return nil
+}

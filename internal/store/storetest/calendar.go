@@ -1,0 +1,461 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"busybridge/internal/directory"
+)
+
+// A CalendarStore keeps the built-in calendars.
+type CalendarStore interface {
+	CalendarState(ctx context.Context, org directory.OrgID, mailbox string) (directory.CalendarState, error)
+	CalendarMonths(ctx context.Context, org directory.OrgID, mailbox string, from, to int) (version int64, months []directory.CalendarMonth, err error)
+	CalendarObjects(ctx context.Context, org directory.OrgID, mailbox string, f directory.CalendarFilter) iter.Seq2[*directory.CalendarObject, error]
+	ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox string, base int64, c *directory.CalendarChange) error
+	CalendarUnreadable(ctx context.Context, org directory.OrgID, mailbox string) (int, error)
+}
+
+// RunCalendars runs every test of calendars, each with a database of its own.
+// The Stores of the databases must be CalendarStores too.
+func RunCalendars(t *testing.T, create func(testing.TB) Database) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *calendars)
+	}{
+		{"a mailbox without calendar is empty", calendarEmpty},
+		{"what is kept comes back", calendarRoundTrip},
+		{"objects are replaced, months are replaced or go away", calendarReplace},
+		{"filters select objects", calendarFilters},
+		{"many UIDs at once", calendarManyUIDs},
+		{"a change from another version changes nothing", calendarConflict},
+		{"a change that is cut short changes nothing", calendarAllOrNothing},
+		{"concurrent changes lose nothing", calendarConcurrent},
+		{"months and their version are of one moment", calendarSnapshot},
+		{"another process sees a change at once", calendarOtherProcess},
+		{"calendars do not see each other", calendarIsolation},
+		{"a calendar goes with its mailbox", calendarDeleted},
+		{"unreadable events are counted by their last import", calendarUnreadable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			db := create(t)
+			s := db.Open(t, time.Now)
+			cs, ok := s.(CalendarStore)
+			if !ok {
+				t.Fatalf("%T keeps no calendars", s)
+			}
+			e := &calendars{T: t, db: db, Store: s, CalendarStore: cs}
+			e.org, e.mailbox = e.newMailbox("contoso.com")
+			c.test(t, e)
+		})
+	}
+}
+
+// calendars is one test's store with a mailbox in it.
+type calendars struct {
+	*testing.T
+	db Database
+	Store
+	CalendarStore
+	org     directory.OrgID
+	mailbox string
+}
+
+func (e *calendars) newMailbox(domain string) (directory.OrgID, string) {
+	e.Helper()
+	o := Organization(domain, domain)
+	if err := e.CreateOrganization(e.Context(), o); err != nil {
+		e.Fatal(err)
+	}
+	return o.ID, e.addMailbox(o.ID, "anna@"+domain)
+}
+
+func (e *calendars) addMailbox(org directory.OrgID, address string) string {
+	e.Helper()
+	r := Mailbox(org, address)
+	r.ID = ""
+	if err := e.CreateRecipient(e.Context(), r); err != nil {
+		e.Fatal(err)
+	}
+	return r.ID
+}
+
+func (e *calendars) change(base int64, c directory.CalendarChange) {
+	e.Helper()
+	if err := e.ChangeCalendar(e.Context(), e.org, e.mailbox, base, &c); err != nil {
+		e.Fatal(err)
+	}
+}
+
+func (e *calendars) state() directory.CalendarState {
+	e.Helper()
+	st, err := e.CalendarState(e.Context(), e.org, e.mailbox)
+	if err != nil {
+		e.Fatal(err)
+	}
+	return st
+}
+
+func (e *calendars) months(from, to int) (int64, []directory.CalendarMonth) {
+	e.Helper()
+	v, m, err := e.CalendarMonths(e.Context(), e.org, e.mailbox, from, to)
+	if err != nil {
+		e.Fatal(err)
+	}
+	slices.SortFunc(m, func(a, b directory.CalendarMonth) int { return a.Month - b.Month })
+	return v, m
+}
+
+func (e *calendars) objects(f directory.CalendarFilter) []*directory.CalendarObject {
+	e.Helper()
+	var list []*directory.CalendarObject
+	for o, err := range e.CalendarObjects(e.Context(), e.org, e.mailbox, f) {
+		if err != nil {
+			e.Fatal(err)
+		}
+		list = append(list, o)
+	}
+	slices.SortFunc(list, func(a, b *directory.CalendarObject) int { return strings.Compare(a.UID, b.UID) })
+	return list
+}
+
+func put(objects ...*directory.CalendarObject) iter.Seq[*directory.CalendarObject] {
+	return slices.Values(objects)
+}
+
+func event(uid string) *directory.CalendarObject {
+	until := now.Add(time.Hour)
+	return &directory.CalendarObject{UID: uid, Text: []byte("BEGIN:" + uid), Digest: "d-" + uid, Source: "a.ics", From: now, Until: &until, Changed: now}
+}
+
+func calendarEmpty(t *testing.T, e *calendars) {
+	if d := cmp.Diff(directory.CalendarState{}, e.state()); d != "" {
+		t.Errorf("state (-want +got):\n%s", d)
+	}
+	if v, m := e.months(0, 1<<20); v != 0 || len(m) != 0 {
+		t.Errorf("version %d, months %v, want none", v, m)
+	}
+	if o := e.objects(directory.CalendarFilter{}); len(o) != 0 {
+		t.Errorf("got %d objects, want none", len(o))
+	}
+}
+
+func calendarRoundTrip(t *testing.T, e *calendars) {
+	until := now.AddDate(1, 0, 0)
+	objects := []*directory.CalendarObject{
+		{
+			UID: "a%_'\"ü", Text: []byte("BEGIN:\x00\xff\xfe\r\n 'quoted'"), Digest: "00ff", Source: "Büro's.ics", Sequence: 1<<40 + 1,
+			Stamp: now, FloatingZone: "Asia/Shanghai", UsesMailboxZone: true, Series: true, From: now, Until: &until, Changed: now.Add(time.Microsecond),
+		},
+		{UID: "b", Text: []byte{}, Series: true, From: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), Changed: now},
+	}
+	want := directory.CalendarState{Version: 1, Zone: "China Standard Time", Years: []int{2013, 2014, 2065}, Objects: 2, Occurrences: 7}
+	months := []directory.CalendarMonth{{Month: directory.LongMonth, Data: []byte{9}}, {Month: 24100, Data: []byte{1, 0, 255}}, {Month: 24101, Data: []byte("x")}, {Month: 24102, Data: []byte("y")}}
+	e.change(0, directory.CalendarChange{State: want, Put: put(objects...), Months: months})
+
+	if d := cmp.Diff(want, e.state()); d != "" {
+		t.Errorf("state (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(objects, e.objects(directory.CalendarFilter{Text: true}), cmpopts.EquateEmpty()); d != "" {
+		t.Errorf("objects (-want +got):\n%s", d)
+	}
+	for _, tt := range []struct {
+		from, to int
+		want     []directory.CalendarMonth
+	}{
+		{0, 1 << 20, months},
+		{24100, 24101, months[:3]},
+		{24103, 24200, months[:1]},
+		{24102, 24101, months[:1]},
+	} {
+		v, got := e.months(tt.from, tt.to)
+		if d := cmp.Diff(tt.want, got); d != "" || v != 1 {
+			t.Errorf("months %d..%d at version %d (-want +got):\n%s", tt.from, tt.to, v, d)
+		}
+	}
+}
+
+func calendarReplace(t *testing.T, e *calendars) {
+	e.change(0, directory.CalendarChange{Put: put(event("a"), event("b")),
+		Months: []directory.CalendarMonth{{Month: 1, Data: []byte("1")}, {Month: 2, Data: []byte("2")}, {Month: 3, Data: []byte("3")}}})
+	other := event("b")
+	other.Until, other.Series, other.Text, other.Sequence, other.Stamp, other.Digest = nil, true, []byte("other"), 2, now, "other"
+	e.change(1, directory.CalendarChange{State: directory.CalendarState{Zone: "UTC", Objects: 3}, Put: put(other, event("c")),
+		Months: []directory.CalendarMonth{{Month: 2, Data: []byte("two")}, {Month: 3}, {Month: 4}}})
+
+	if d := cmp.Diff([]*directory.CalendarObject{event("a"), other, event("c")}, e.objects(directory.CalendarFilter{Text: true})); d != "" {
+		t.Errorf("objects (-want +got):\n%s", d)
+	}
+	_, got := e.months(0, 10)
+	if d := cmp.Diff([]directory.CalendarMonth{{Month: 1, Data: []byte("1")}, {Month: 2, Data: []byte("two")}}, got); d != "" {
+		t.Errorf("months (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(directory.CalendarState{Version: 2, Zone: "UTC", Objects: 3}, e.state()); d != "" {
+		t.Errorf("state (-want +got):\n%s", d)
+	}
+}
+
+func calendarFilters(t *testing.T, e *calendars) {
+	at := func(day int) time.Time { return now.AddDate(0, 0, day) }
+	object := func(uid string, series, zone bool, from time.Time, until *time.Time) *directory.CalendarObject {
+		return &directory.CalendarObject{UID: uid, Text: []byte(uid), Series: series, UsesMailboxZone: zone, From: from, Until: until, Changed: now}
+	}
+	one, nine := at(1), at(9)
+	e.change(0, directory.CalendarChange{Put: put(
+		object("early", false, false, at(0), &one), object("early series", true, true, at(0), &one),
+		object("whole", false, true, at(0), &nine), object("whole series", true, false, at(0), &nine),
+		object("endless", true, true, at(5), nil), object("late", false, false, at(8), &nine))})
+	for _, tt := range []struct {
+		name string
+		f    directory.CalendarFilter
+		want string
+	}{
+		{"all", directory.CalendarFilter{}, "early, early series, endless, late, whole, whole series"},
+		{"series", directory.CalendarFilter{Series: true}, "early series, endless, whole series"},
+		{"mailbox zone", directory.CalendarFilter{MailboxZone: true}, "early series, endless, whole"},
+		{"both", directory.CalendarFilter{MailboxZone: true, Series: true}, "early series, endless"},
+		{"that end at From are left out", directory.CalendarFilter{From: at(1)}, "endless, late, whole, whole series"},
+		{"that begin at To are left out", directory.CalendarFilter{To: at(5)}, "early, early series, whole, whole series"},
+		{"series of a span", directory.CalendarFilter{Series: true, From: at(2), To: at(6)}, "endless, whole series"},
+		{"by UID", directory.CalendarFilter{UIDs: []string{"late", "endless", "none"}}, "endless, late"},
+		{"by no UID", directory.CalendarFilter{UIDs: []string{}}, ""},
+		{"by UID and kind", directory.CalendarFilter{UIDs: []string{"late", "endless"}, Series: true}, "endless"},
+	} {
+		var uids []string
+		for _, o := range e.objects(tt.f) {
+			if o.Text != nil {
+				t.Errorf("%s: text of %s was not asked for", tt.name, o.UID)
+			}
+			uids = append(uids, o.UID)
+		}
+		if got := strings.Join(uids, ", "); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+	for range e.CalendarObjects(t.Context(), e.org, e.mailbox, directory.CalendarFilter{}) {
+		break // leaving early must free the connection
+	}
+}
+
+func calendarManyUIDs(t *testing.T, e *calendars) {
+	const n = 1700
+	var uids []string
+	e.change(0, directory.CalendarChange{Put: func(yield func(*directory.CalendarObject) bool) {
+		for i := range n {
+			uids = append(uids, fmt.Sprint("uid", i))
+			if !yield(event(uids[i])) {
+				return
+			}
+		}
+	}})
+	if got := len(e.objects(directory.CalendarFilter{UIDs: uids})); got != n {
+		t.Errorf("got %d objects, want %d", got, n)
+	}
+	count := 0
+	for range e.CalendarObjects(t.Context(), e.org, e.mailbox, directory.CalendarFilter{UIDs: uids}) {
+		if count++; count == 3 {
+			break
+		}
+	}
+	if count != 3 {
+		t.Errorf("got %d objects after leaving at the third", count)
+	}
+}
+
+func calendarConflict(t *testing.T, e *calendars) {
+	e.change(0, directory.CalendarChange{State: directory.CalendarState{Objects: 1}, Put: put(event("a"))})
+	for _, base := range []int64{0, 2, -1} {
+		err := e.ChangeCalendar(t.Context(), e.org, e.mailbox, base, &directory.CalendarChange{
+			State: directory.CalendarState{Objects: 2}, Put: put(event("b")), Months: []directory.CalendarMonth{{Month: 1, Data: []byte("1")}}})
+		if !errors.Is(err, directory.ErrCalendarChanged) {
+			t.Errorf("change from version %d: %v, want ErrCalendarChanged", base, err)
+		}
+	}
+	err := e.ChangeCalendar(t.Context(), e.org, "no such mailbox", 0, &directory.CalendarChange{})
+	if !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("change of no mailbox: %v, want ErrNotFound", err)
+	}
+	if st := e.state(); st.Version != 1 || st.Objects != 1 {
+		t.Errorf("state %+v, want that of the first change", st)
+	}
+	if _, m := e.months(0, 10); len(m) != 0 || len(e.objects(directory.CalendarFilter{})) != 1 {
+		t.Error("a refused change left something")
+	}
+}
+
+func calendarAllOrNothing(t *testing.T, e *calendars) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	err := e.ChangeCalendar(ctx, e.org, e.mailbox, 0, &directory.CalendarChange{
+		Put: func(yield func(*directory.CalendarObject) bool) {
+			for i := 0; yield(event(fmt.Sprint(i))); i++ {
+				if i == 10 {
+					cancel()
+				}
+			}
+		},
+		Months: []directory.CalendarMonth{{Month: 1, Data: []byte("1")}},
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	if _, m := e.months(0, 10); e.state().Version != 0 || len(m) != 0 || len(e.objects(directory.CalendarFilter{})) != 0 {
+		t.Error("a change that was cut short left something")
+	}
+	e.change(0, directory.CalendarChange{})
+}
+
+func calendarConcurrent(t *testing.T, e *calendars) {
+	const workers, changes = 4, 10
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for done := 0; done < changes; {
+				st, err := e.CalendarState(t.Context(), e.org, e.mailbox)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				base := st.Version
+				st.Objects++
+				switch err := e.ChangeCalendar(t.Context(), e.org, e.mailbox, base, &directory.CalendarChange{State: st}); {
+				case err == nil:
+					done++
+				case !errors.Is(err, directory.ErrCalendarChanged):
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if st := e.state(); st.Version != workers*changes || st.Objects != workers*changes {
+		t.Errorf("got %+v after %d changes", st, workers*changes)
+	}
+}
+
+func calendarSnapshot(t *testing.T, e *calendars) {
+	const changes = 40
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for v := range int64(changes) {
+			data := []byte(fmt.Sprint(v + 1))
+			if err := e.ChangeCalendar(t.Context(), e.org, e.mailbox, v, &directory.CalendarChange{
+				Months: []directory.CalendarMonth{{Month: directory.LongMonth, Data: data}, {Month: 1, Data: data}, {Month: 2, Data: data}}}); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for seen := int64(0); seen < changes && !t.Failed(); {
+		v, months, err := e.CalendarMonths(t.Context(), e.org, e.mailbox, 0, 10)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		if v < seen || v > 0 && len(months) != 3 {
+			t.Errorf("%d months at version %d after %d", len(months), v, seen)
+		}
+		for _, m := range months {
+			if string(m.Data) != fmt.Sprint(v) {
+				t.Errorf("month %d of version %s at version %d", m.Month, m.Data, v)
+			}
+		}
+		seen = v
+	}
+	wg.Wait()
+}
+
+func calendarOtherProcess(t *testing.T, e *calendars) {
+	other := e.db.Open(t, time.Now).(CalendarStore)
+	for v := range int64(3) {
+		e.change(v, directory.CalendarChange{Months: []directory.CalendarMonth{{Month: 5, Data: fmt.Append(nil, v)}}})
+		st, err := other.CalendarState(t.Context(), e.org, e.mailbox)
+		if err != nil || st.Version != v+1 {
+			t.Fatalf("the other process sees version %d, %v; want %d", st.Version, err, v+1)
+		}
+	}
+	err := other.ChangeCalendar(t.Context(), e.org, e.mailbox, 2, &directory.CalendarChange{})
+	if !errors.Is(err, directory.ErrCalendarChanged) {
+		t.Errorf("change of the other process from an old version: %v, want ErrCalendarChanged", err)
+	}
+}
+
+func calendarIsolation(t *testing.T, e *calendars) {
+	here := e.mailbox
+	there := e.addMailbox(e.org, "bert@contoso.com")
+	otherOrg, otherMailbox := e.newMailbox("fabrikam.com")
+	type place struct {
+		org     directory.OrgID
+		mailbox string
+	}
+	places := []place{{e.org, here}, {e.org, there}, {otherOrg, otherMailbox}}
+	for i, p := range places {
+		o := event("same uid")
+		o.Source = fmt.Sprint(i)
+		if err := e.ChangeCalendar(t.Context(), p.org, p.mailbox, 0, &directory.CalendarChange{
+			State: directory.CalendarState{Objects: i}, Put: put(o), Months: []directory.CalendarMonth{{Month: 1, Data: fmt.Append(nil, i)}},
+			Import: &directory.CalendarImport{Source: "same", At: now, Unreadable: i},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, p := range places {
+		e.org, e.mailbox = p.org, p.mailbox
+		_, m := e.months(0, 10)
+		o := e.objects(directory.CalendarFilter{})
+		n, err := e.CalendarUnreadable(t.Context(), p.org, p.mailbox)
+		if e.state().Objects != i || len(m) != 1 || string(m[0].Data) != fmt.Sprint(i) || len(o) != 1 || o[0].Source != fmt.Sprint(i) || n != i || err != nil {
+			t.Errorf("calendar %d: %+v, months %v, %d objects, %d unreadable, %v", i, e.state(), m, len(o), n, err)
+		}
+	}
+	// A mailbox is only found in its own organization.
+	e.org, e.mailbox = otherOrg, here
+	if st := e.state(); st.Version != 0 {
+		t.Errorf("mailbox of the other organization: %+v", st)
+	}
+	err := e.ChangeCalendar(t.Context(), otherOrg, here, 0, &directory.CalendarChange{})
+	if !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("change in the other organization: %v, want ErrNotFound", err)
+	}
+}
+
+func calendarDeleted(t *testing.T, e *calendars) {
+	e.change(0, directory.CalendarChange{Put: put(event("a")), Months: []directory.CalendarMonth{{Month: 1, Data: []byte("1")}},
+		Import: &directory.CalendarImport{Source: "a.ics", At: now, Unreadable: 1}})
+	if err := e.DeleteRecipient(t.Context(), e.org, e.mailbox); err != nil {
+		t.Fatal(err)
+	}
+	n, err := e.CalendarUnreadable(t.Context(), e.org, e.mailbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, m := e.months(0, 10); e.state().Version != 0 || len(m) != 0 || len(e.objects(directory.CalendarFilter{})) != 0 || n != 0 {
+		t.Error("the calendar is still there")
+	}
+}
+
+func calendarUnreadable(t *testing.T, e *calendars) {
+	for v, tt := range []struct {
+		source     string
+		unreadable int
+		want       int
+	}{{"a", 3, 3}, {"b", 2, 5}, {"a", 1, 3}, {"b", 0, 1}} {
+		e.change(int64(v), directory.CalendarChange{Import: &directory.CalendarImport{Source: tt.source, At: now, Events: 5, Unreadable: tt.unreadable}})
+		n, err := e.CalendarUnreadable(t.Context(), e.org, e.mailbox)
+		if err != nil || n != tt.want {
+			t.Errorf("after %s: %d, %v; want %d", tt.source, n, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,306 @@
+package calstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"busybridge/internal/directory"
+	"busybridge/internal/freebusy"
+)
+
+// An occurrence is one instance of an object as it is packed. Times are Unix
+// seconds: iCalendar knows no fractions (RFC 5545 3.3.12).
+type occurrence struct {
+	object            objectKey
+	start, end        int64
+	status            freebusy.Status
+	flags             uint8
+	subject, location string
+}
+
+// An objectKey stands for an object of a mailbox: the head of a hash of both.
+type objectKey [16]byte
+
+const (
+	flagMeeting = 1 << iota
+	flagRecurring
+	flagException
+	flagReminder
+	flagPrivate
+)
+
+// The packed form of a month, all numbers little-endian:
+//
+//	header  4 bytes  format, currently 1, and three zeros
+//	        u32      number of occurrences
+//	        u32      number of parts
+//	entries 16 bytes each, in the order of their start:
+//	        u64      start << 24 | part
+//	        u64      end << 24 | status << 8 | flags
+//	reach   u64 for each 32 entries: the latest end up to and with them
+//	parts   24 bytes each: what the entries of an object have in common
+//	        16 bytes objectKey
+//	        u32      offset of subject and location in the texts
+//	        u16, u16 their lengths
+//	texts
+//
+// A start or end is a Unix time plus 2^39 in 40 bits. The bytes are searched as
+// they are: nothing is unpacked to answer a question.
+const (
+	monthFormat = 1
+	headerSize  = 12
+	entrySize   = 16
+	reachEvery  = 32
+	reachSize   = 8
+	partSize    = 24
+
+	timeBias = 1 << 39
+	maxParts = 1 << 24
+	maxText  = 1024 // bytes of one subject or location
+)
+
+var errMonth = errors.New("calendar month is damaged")
+
+// A month is a packed month, checked. The zero month is empty.
+type month struct {
+	entries, reach, parts []byte
+	texts                 string
+}
+
+// packMonth packs occurrences, which it sorts. No occurrences are nil.
+func packMonth(occs []occurrence) ([]byte, error) {
+	if len(occs) == 0 {
+		return nil, nil
+	}
+	slices.SortStableFunc(occs, func(a, b occurrence) int {
+		switch {
+		case a.start != b.start:
+			return cmpInt(a.start, b.start)
+		case a.end != b.end:
+			return cmpInt(a.end, b.end)
+		}
+		return slices.Compare(a.object[:], b.object[:])
+	})
+	type part struct {
+		object            objectKey
+		subject, location string
+	}
+	type place struct{ offset, subject, location int }
+	var (
+		numbers = map[part]uint64{}
+		parts   []part
+		places  []place
+		texts   strings.Builder
+		offsets = map[[2]string]int{}
+	)
+	number := func(o *occurrence) uint64 {
+		p := part{o.object, cutText(o.subject), cutText(o.location)}
+		n, ok := numbers[p]
+		if !ok {
+			n = uint64(len(parts))
+			text := [2]string{p.subject, p.location}
+			off, ok := offsets[text]
+			if !ok {
+				off = texts.Len()
+				offsets[text] = off
+				texts.WriteString(p.subject)
+				texts.WriteString(p.location)
+			}
+			numbers[p], parts, places = n, append(parts, p), append(places, place{off, len(p.subject), len(p.location)})
+		}
+		return n
+	}
+	b := make([]byte, headerSize, headerSize+len(occs)*(entrySize+1)+1)
+	b[0] = monthFormat
+	var reach []byte
+	latest := int64(-timeBias)
+	for i := range occs {
+		o := &occs[i]
+		b = binary.LittleEndian.AppendUint64(b, uint64(o.start+timeBias)<<24|number(o))
+		b = binary.LittleEndian.AppendUint64(b, uint64(o.end+timeBias)<<24|uint64(o.status)<<8|uint64(o.flags))
+		latest = max(latest, o.end)
+		if i%reachEvery == reachEvery-1 || i == len(occs)-1 {
+			reach = binary.LittleEndian.AppendUint64(reach, uint64(latest+timeBias))
+		}
+	}
+	if len(parts) > maxParts || texts.Len() > 1<<31 {
+		return nil, fmt.Errorf("month of %d occurrences is too large", len(occs))
+	}
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(occs)))
+	binary.LittleEndian.PutUint32(b[8:], uint32(len(parts)))
+	b = append(b, reach...)
+	for i, p := range parts {
+		b = append(b, p.object[:]...)
+		b = binary.LittleEndian.AppendUint32(b, uint32(places[i].offset))
+		b = binary.LittleEndian.AppendUint16(b, uint16(places[i].subject))
+		b = binary.LittleEndian.AppendUint16(b, uint16(places[i].location))
+	}
+	return append(b, texts.String()...), nil
+}
+
+func cmpInt(a, b int64) int {
+	if a < b {
+		return -1
+	}
+	return 1
+}
+
+// cutText bounds a text, on a rune border, and keeps it valid UTF-8.
+func cutText(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= maxText {
+		return s
+	}
+	n := maxText
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// openMonth checks packed bytes, so that reading them later cannot go wrong.
+func openMonth(b []byte) (*month, error) {
+	if len(b) == 0 {
+		return &month{}, nil
+	}
+	if len(b) < headerSize || b[0] != monthFormat {
+		return nil, fmt.Errorf("%w: header", errMonth)
+	}
+	n, p := int(binary.LittleEndian.Uint32(b[4:])), int(binary.LittleEndian.Uint32(b[8:]))
+	b = b[headerSize:]
+	r := (n + reachEvery - 1) / reachEvery
+	if n == 0 || n > len(b)/entrySize || p > len(b)/partSize || p > maxParts || n*entrySize+r*reachSize+p*partSize > len(b) {
+		return nil, fmt.Errorf("%w: %d occurrences, %d parts, %d bytes", errMonth, n, p, len(b))
+	}
+	fixed := slices.Clone(b[:n*entrySize+r*reachSize+p*partSize])
+	m := &month{
+		entries: fixed[:n*entrySize],
+		reach:   fixed[n*entrySize:][:r*reachSize],
+		parts:   fixed[n*entrySize+r*reachSize:],
+		texts:   string(b[len(fixed):]),
+	}
+	var last, latest int64 = -timeBias, -timeBias
+	for i := range n {
+		start, end := m.start(i), m.end(i)
+		latest = max(latest, end)
+		if start < last || end <= start || m.part(i) >= p || m.status(i) > freebusy.NoData || m.entries[i*entrySize+10] != 0 {
+			return nil, fmt.Errorf("%w: occurrence %d", errMonth, i)
+		}
+		if (i%reachEvery == reachEvery-1 || i == n-1) && m.reachOf(i/reachEvery) != latest {
+			return nil, fmt.Errorf("%w: reach of %d", errMonth, i)
+		}
+		last = start
+	}
+	for i := range p {
+		off, subject, location := m.place(i)
+		if off+subject+location > len(m.texts) {
+			return nil, fmt.Errorf("%w: text %d", errMonth, i)
+		}
+	}
+	return m, nil
+}
+
+func (m *month) len() int { return len(m.entries) / entrySize }
+
+// size is what the month takes in memory, about.
+func (m *month) size() int {
+	return len(m.entries) + len(m.reach) + len(m.parts) + len(m.texts)
+}
+
+func (m *month) start(i int) int64 {
+	return int64(binary.LittleEndian.Uint64(m.entries[i*entrySize:])>>24) - timeBias
+}
+
+func (m *month) end(i int) int64 {
+	return int64(binary.LittleEndian.Uint64(m.entries[i*entrySize+8:])>>24) - timeBias
+}
+
+func (m *month) part(i int) int {
+	return int(binary.LittleEndian.Uint32(m.entries[i*entrySize:]) & (maxParts - 1))
+}
+
+func (m *month) flags(i int) uint8 { return m.entries[i*entrySize+8] }
+
+func (m *month) status(i int) freebusy.Status {
+	return freebusy.Status(m.entries[i*entrySize+9])
+}
+
+func (m *month) reachOf(i int) int64 {
+	return int64(binary.LittleEndian.Uint64(m.reach[i*reachSize:])) - timeBias
+}
+
+func (m *month) object(part int) objectKey { return objectKey(m.parts[part*partSize:]) }
+
+func (m *month) place(part int) (offset, subject, location int) {
+	b := m.parts[part*partSize+len(objectKey{}):]
+	return int(binary.LittleEndian.Uint32(b)), int(binary.LittleEndian.Uint16(b[4:])), int(binary.LittleEndian.Uint16(b[6:]))
+}
+
+func (m *month) text(part int) (subject, location string) {
+	off, s, l := m.place(part)
+	return m.texts[off:][:s], m.texts[off+s:][:l]
+}
+
+// overlapping calls yield with the index of each occurrence that overlaps
+// [from, to) and does not start before floor.
+func (m *month) overlapping(from, to, floor int64, yield func(i int)) {
+	n := m.len()
+	// Everything before the first block that reaches over from has ended.
+	first := sort.Search(len(m.reach)/reachSize, func(i int) bool { return m.reachOf(i) > from }) * reachEvery
+	for i := first; i < n; i++ {
+		start := m.start(i)
+		if start >= to {
+			return
+		}
+		if m.end(i) > from && start >= floor {
+			yield(i)
+		}
+	}
+}
+
+// contains reports whether the month has an occurrence of one of the objects.
+func (m *month) contains(objects map[objectKey]bool) bool {
+	if len(objects) == 0 {
+		return false
+	}
+	for p := range len(m.parts) / partSize {
+		if objects[m.object(p)] {
+			return true
+		}
+	}
+	return false
+}
+
+// unpack appends the occurrences that keep wants.
+func (m *month) unpack(occs []occurrence, keep func(objectKey) bool) []occurrence {
+	for i := range m.len() {
+		p := m.part(i)
+		key := m.object(p)
+		if !keep(key) {
+			continue
+		}
+		subject, location := m.text(p)
+		occs = append(occs, occurrence{key, m.start(i), m.end(i), m.status(i), m.flags(i), subject, location})
+	}
+	return occs
+}
+
+// monthOf is the number of the UTC month that t is in.
+func monthOf(t time.Time) int {
+	y, m, _ := t.UTC().Date()
+	return 12*y + int(m) - 1
+}
+
+// monthStart is the Unix time at which a month begins.
+func monthStart(n int) int64 {
+	if n == directory.LongMonth {
+		return -timeBias
+	}
+	return time.Date(n/12, time.Month(n%12+1), 1, 0, 0, 0, 0, time.UTC).Unix()
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package calstore_test
+
+const raceDetector = false

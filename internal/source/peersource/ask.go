@@ -1,0 +1,193 @@
+package peersource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"busybridge/internal/dial/ewsclient"
+	"busybridge/internal/dial/safehttp"
+	"busybridge/internal/freebusy"
+	"busybridge/internal/routing"
+	"busybridge/internal/spec/ews"
+	"busybridge/internal/spec/smtpaddr"
+	"busybridge/internal/spec/wintz"
+)
+
+const (
+	schemaVersion = "Exchange2013" // the first with WorkingElsewhere (EWS reference 2.5)
+	maxString     = 255            // runes of a subject, location or id
+	maxText       = 1000           // runes of an error text
+	maxPeriods    = 14             // of working hours
+)
+
+// getUserAvailability asks url for addresses, in UTC, and returns a checked
+// reply for each, in the same order. An error concerns all.
+func (s *Source) getUserAvailability(ctx context.Context, st *site, url string, addresses []smtpaddr.Address, q routing.Query) ([]routing.Reply, error) {
+	if _, err := safehttp.ParseURL(url); err != nil {
+		return nil, fmt.Errorf("EWS endpoint: %w", err)
+	}
+	hc := *st.client
+	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // of a POST they lead nowhere
+	req := &ews.AvailabilityRequest{
+		Header: ews.Header{Version: schemaVersion}, RequestID: q.Requester.RequestID,
+		Zone:      &wintz.UTCRule,
+		Mailboxes: make([]ews.MailboxData, len(addresses)),
+		FreeBusy: &ews.FreeBusyOptions{
+			Start: ews.DateTime{Time: q.Window.Start.UTC(), Local: true}, End: ews.DateTime{Time: q.Window.End.UTC(), Local: true},
+			IntervalMinutes: int(q.Slot / time.Minute), Views: []string{q.View.String()},
+		},
+	}
+	for i, a := range addresses {
+		req.Mailboxes[i] = ews.MailboxData{Address: a.String(), AttendeeType: "Required"}
+	}
+	agent := "ASProxy/CrossForest/EmailDomain//"
+	if st.sameOrg {
+		// The service account asks for the caller, and the other server may go
+		// on to another organization (EWS reference 3.4).
+		agent = "ASProxy/CrossSite/Directory//"
+		req.Header.RequestType = ews.CrossSite
+		if a := st.by.Address; !a.IsZero() {
+			req.Header.Impersonate = &ews.ConnectingSID{Kind: "PrimarySmtpAddress", Value: a.String()}
+		}
+	}
+	client, err := ewsclient.New(ewsclient.Config{HTTP: &hc, UserAgent: agent + s.Version.Padded(), MaxBody: s.MaxBody})
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.GetUserAvailability(ctx, url, req)
+	if ctx.Err() == nil && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)) {
+		resp, err = client.GetUserAvailability(ctx, url, req) // a kept connection was closed (EWS reference 3.3)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The answer names no address: only the number shows that one is missing.
+	if len(resp.FreeBusy) != len(addresses) {
+		return nil, fmt.Errorf("%d answers to %d addresses", len(resp.FreeBusy), len(addresses))
+	}
+	replies := make([]routing.Reply, len(addresses))
+	for i := range resp.FreeBusy {
+		replies[i] = checked(&resp.FreeBusy[i], q)
+	}
+	return replies, nil
+}
+
+// checked makes a reply of what another server says of one mailbox: no more
+// than was asked for, nothing outside the window, nothing endless.
+func checked(r *ews.FreeBusyResponse, q routing.Query) routing.Reply {
+	if !r.Message.OK() {
+		return routing.Reply{Err: remoteError(&r.Message)}
+	}
+	granted, ok := freebusy.ParseView(r.View)
+	if !ok {
+		return routing.Reply{Err: proxyFailed(fmt.Errorf("the answer has no such view: %q", clean(r.View, 40)))}
+	}
+	view := granted & q.View
+	if view&freebusy.ViewEvents == 0 {
+		// Where only merged strings are known, they are the answer to any question.
+		view = granted & freebusy.ViewMerged
+	}
+	rep := routing.Reply{View: view}
+	if view&freebusy.ViewEvents != 0 {
+		if n := len(r.Events); n > freebusy.MaxEvents {
+			return routing.Reply{Err: proxyFailed(fmt.Errorf("the answer has %d calendar entries, limit %d", n, freebusy.MaxEvents))}
+		}
+		rep.Events = events(r.Events, q.Window, view)
+		rep.Hours = hours(r.Hours)
+	}
+	if view&freebusy.ViewMerged != 0 {
+		slots := q.Window.Slots(q.Slot)
+		switch {
+		case sane(r.Merged, slots):
+			rep.Merged = r.Merged
+		case view&freebusy.ViewEvents != 0:
+			rep.Merged = freebusy.Merge(q.Window, q.Slot, rep.Events)
+		default:
+			return routing.Reply{Err: proxyFailed(fmt.Errorf("the answer's merged string %q is not one of %d digits", clean(r.Merged, 40), slots))}
+		}
+	}
+	if view == freebusy.ViewNone {
+		return routing.Reply{Err: proxyFailed(errors.New("the answer contains no free/busy data"))}
+	}
+	return rep
+}
+
+// events returns the entries that overlap w, sorted, with details if view has them.
+func events(in []ews.CalendarEvent, w freebusy.Window, view freebusy.View) []freebusy.Interval {
+	out := make([]freebusy.Interval, 0, len(in))
+	for i := range in {
+		e := &in[i]
+		if !w.Overlaps(e.Start, e.End) || !e.Start.Before(e.End) {
+			continue
+		}
+		status, ok := freebusy.ParseStatus(e.BusyType)
+		if !ok {
+			status = freebusy.NoData
+		}
+		v := freebusy.Interval{Start: e.Start, End: e.End, Status: status}
+		if d := e.Details; d != nil && view&freebusy.ViewDetails != 0 {
+			v.Detail = &freebusy.Detail{
+				ID: clean(d.ID, maxString), Subject: clean(d.Subject, maxString), Location: clean(d.Location, maxString),
+				Meeting: d.Meeting, Recurring: d.Recurring, Exception: d.Exception, Reminder: d.ReminderSet, Private: d.Private,
+			}
+		}
+		out = append(out, v)
+	}
+	freebusy.Sort(out)
+	return out
+}
+
+// hours returns working hours that make sense, or nil.
+func hours(h *ews.WorkingHours) *routing.Hours {
+	if h == nil || len(h.Periods) == 0 || len(h.Periods) > maxPeriods || h.Zone.Validate() != nil {
+		return nil
+	}
+	out := &routing.Hours{Zone: h.Zone}
+	for _, p := range h.Periods {
+		if p.Days&0x7f == 0 || p.Start < 0 || p.Start > p.End || p.End > 24*60 {
+			return nil
+		}
+		out.Periods = append(out.Periods, routing.Period{Days: p.Days & 0x7f, Start: p.Start, End: p.End})
+	}
+	return out
+}
+
+// sane reports whether s is a merged string of n digits from 0 to 4.
+func sane(s string, n int) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '4' {
+			return false
+		}
+	}
+	return len(s) == n
+}
+
+// clean returns s without control and format characters, and at most limit
+// runes of it, as a copy that does not keep the whole answer in memory.
+func clean(s string, limit int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if unicode.Is(unicode.Bidi_Control, r) {
+			continue
+		}
+		if unicode.IsControl(r) {
+			if r != '\n' && r != '\t' {
+				continue
+			}
+			r = ' '
+		}
+		if n++; n > limit {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimSpace(b.String())
+}

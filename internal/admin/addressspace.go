@@ -1,0 +1,29 @@
+package admin
+
+import (
+	"context"
+
+	"busybridge/internal/directory"
+)
+
+var addressSpaces = noun[directory.AvailabilityAddressSpace]{
+	name:   "AvailabilityAddressSpace",
+	list:   func(o *directory.Organization) *[]directory.AvailabilityAddressSpace { return &o.AddressSpaces },
+	common: func(a *directory.AvailabilityAddressSpace) *directory.Common { return &a.Common },
+	normalize: func(a *directory.AvailabilityAddressSpace) {
+		a.ForestName = pattern(a.ForestName)
+		a.Name = a.ForestName // cmdlet reference 8.1: it becomes the object name
+	},
+}
+
+// AddAvailabilityAddressSpace adds an address space (cmdlet reference 8.1;
+// article step 8). There is no Set: remove and add.
+func (s *Service) AddAvailabilityAddressSpace(ctx context.Context, actor Actor, org directory.OrgID, a directory.AvailabilityAddressSpace) (Result[directory.AvailabilityAddressSpace], error) {
+	a.Name = a.ForestName
+	return create(ctx, s, actor, "Add-AvailabilityAddressSpace", org, addressSpaces, a)
+}
+
+// RemoveAvailabilityAddressSpace removes an address space (cmdlet reference 8.3).
+func (s *Service) RemoveAvailabilityAddressSpace(ctx context.Context, actor Actor, org directory.OrgID, identity string) (Result[directory.AvailabilityAddressSpace], error) {
+	return remove(ctx, s, actor, "Remove-AvailabilityAddressSpace", org, addressSpaces, identity)
+}

@@ -1,0 +1,212 @@
+package ewsserver
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"busybridge/internal/availability"
+	"busybridge/internal/directory"
+	"busybridge/internal/freebusy"
+	"busybridge/internal/routing"
+	"busybridge/internal/serve/mount"
+	"busybridge/internal/spec/ews"
+	"busybridge/internal/spec/smtpaddr"
+	"busybridge/internal/spec/soap"
+)
+
+// getUserAvailability answers GetUserAvailability (part 2).
+func (c *call) getUserAvailability(e *soap.Element) error {
+	req, err := ews.ParseGetUserAvailability(e)
+	if err != nil {
+		return err
+	}
+	mount.AddAttrs(c.ctx, slog.Int(mount.KeyMailboxes, len(req.Mailboxes)))
+	switch n := len(req.Mailboxes); {
+	case n == 0:
+		return &limitError{"ErrorMailboxDataArrayEmpty", "There are no target users in the EmailAddress array."}
+	case n > c.cfg.MaxMailboxes:
+		return &limitError{"ErrorMailboxDataArrayTooBig",
+			fmt.Sprintf("There are too many target users in the EmailAddress array. The allowed size = %d; the actual size = %d.", c.cfg.MaxMailboxes, n)}
+	case req.FreeBusy == nil && req.Suggestions == nil:
+		return &limitError{"ErrorInvalidFreeBusyViewType", "The request has neither FreeBusyViewOptions nor SuggestionsViewOptions."}
+	}
+	z, err := zoneOf(req, &c.header)
+	if err != nil {
+		return err
+	}
+	var suggestions *ews.SuggestionsResponse
+	if req.Suggestions != nil {
+		if !z.utc(req.Suggestions.Start).Before(z.utc(req.Suggestions.End)) {
+			return &limitError{"ErrorInvalidTimeInterval", "The time duration specified for SuggestionsViewOptions.DetailedSuggestionsWindow is invalid."}
+		}
+		// A client that asked fails when the element is missing (2.8).
+		suggestions = &ews.SuggestionsResponse{Message: ews.ResponseMessage{Class: "Error", Code: "ErrorMeetingSuggestionGenerationFailed",
+			Text: "suggestions are not available on this server"}}
+	}
+	if req.FreeBusy == nil {
+		c.out = ews.AppendAvailabilityEnd(ews.AppendAvailabilityStart(c.out, c.version()), suggestions)
+		return nil
+	}
+	q, err := c.question(req, z)
+	if err != nil {
+		return err
+	}
+	answers, err := c.cfg.Engine.Ask(c.ctx, q)
+	if err != nil {
+		return fmt.Errorf("ask about %d mailboxes: %w", len(q.Attendees), err)
+	}
+	if len(answers) != len(q.Attendees) {
+		return fmt.Errorf("ask about %d mailboxes: got %d answers", len(q.Attendees), len(answers))
+	}
+	c.out = ews.AppendFreeBusyArrayStart(ews.AppendAvailabilityStart(c.out, c.version()))
+	w := answerWriter{call: c, zone: z, elsewhere: c.header.AtLeast("Exchange2013")}
+	for i := range answers {
+		w.append(&answers[i].Reply)
+	}
+	c.out = ews.AppendAvailabilityEnd(ews.AppendFreeBusyArrayEnd(c.out), suggestions)
+	return nil
+}
+
+// question makes the question of a request with FreeBusyViewOptions.
+func (c *call) question(req *ews.AvailabilityRequest, z *zone) (*availability.Question, error) {
+	o := req.FreeBusy
+	slot := freebusy.DefaultSlot
+	if o.IntervalMinutes != 0 {
+		// Compared as minutes: a large number would overflow a Duration.
+		if o.IntervalMinutes < int(freebusy.MinSlot/time.Minute) || o.IntervalMinutes > int(freebusy.MaxSlot/time.Minute) {
+			return nil, &limitError{"ErrorInvalidMergedFreeBusyInterval", fmt.Sprintf("The merged free/busy interval is invalid. The allowed values are %d to %d minutes.",
+				freebusy.MinSlot/time.Minute, freebusy.MaxSlot/time.Minute)}
+		}
+		slot = time.Duration(o.IntervalMinutes) * time.Minute
+	}
+	view := freebusy.ViewFreeBusy
+	if len(o.Views) > 0 {
+		view = freebusy.ViewNone
+		for _, name := range o.Views {
+			v, _ := freebusy.ParseView(name) // ews lets only the known names through
+			view |= v
+		}
+		if view == freebusy.ViewNone {
+			return nil, &limitError{"ErrorInvalidFreeBusyViewType", "The requested free/busy view is invalid."}
+		}
+	}
+	window, err := c.window(o, z)
+	if err != nil {
+		return nil, err
+	}
+	q := &availability.Question{
+		Org: c.caller.Org, Server: c.caller.Site.Server,
+		Caller:    availability.Caller{Recipient: c.mailbox, Partner: c.caller.Partner},
+		Attendees: make([]availability.Attendee, len(req.Mailboxes)),
+		Window:    window, View: view, Slot: slot,
+		Proxied: c.proxied(), RequestID: mount.RequestID(c.ctx),
+	}
+	for i := range req.Mailboxes {
+		m := &req.Mailboxes[i]
+		a := &q.Attendees[i]
+		*a = availability.Attendee{Raw: m.Address, Type: m.AttendeeType, ExcludeConflicts: m.ExcludeConflicts}
+		if m.RoutingType == "" || strings.EqualFold(m.RoutingType, "SMTP") {
+			// What is no address gets its own answer from the engine.
+			a.Address, _ = smtpaddr.Parse(m.Address)
+		}
+	}
+	return q, nil
+}
+
+func (c *call) window(o *ews.FreeBusyOptions, z *zone) (freebusy.Window, error) {
+	const day = 24 * time.Hour
+	start, end := z.utc(o.Start), z.utc(o.End)
+	if !start.Before(end) {
+		return freebusy.Window{}, &limitError{"ErrorInvalidTimeInterval", "The time duration specified for FreeBusyViewOptions.TimeWindow is invalid."}
+	}
+	// In seconds: the span of two years may not fit into a Duration.
+	if seconds := end.Unix() - start.Unix(); seconds > int64(freebusy.MaxWindow/time.Second) {
+		const perDay = int64(day / time.Second)
+		return freebusy.Window{}, &limitError{"ErrorTimeIntervalTooBig",
+			fmt.Sprintf("The requested time duration specified for FreeBusyViewOptions.TimeWindow is too long. The allowed limit = %d days; the actual limit = %d days.",
+				freebusy.MaxWindow/day, (seconds+perDay-1)/perDay)}
+	}
+	return freebusy.NewWindow(start, end)
+}
+
+// proxied says whether the question was forwarded to us (3.2). A partner's
+// always was. That it comes from a server of the same organization, which lets
+// it be forwarded once more, counts only from an account with a role for it.
+func (c *call) proxied() availability.Proxied {
+	switch {
+	case c.caller.Partner != nil || c.header.RequestType == ews.CrossForest:
+		return availability.CrossForest
+	case c.header.RequestType == ews.CrossSite && c.caller.Account != nil && c.caller.Account.HasRole(directory.RoleImpersonation):
+		return availability.CrossSite
+	}
+	return availability.NotProxied
+}
+
+// An answerWriter writes replies one after another, with the same scratch space.
+type answerWriter struct {
+	*call
+	zone      *zone
+	elsewhere bool // WorkingElsewhere may be written (2.5)
+	resp      ews.FreeBusyResponse
+	details   []ews.EventDetails
+	hours     ews.WorkingHours
+}
+
+func (w *answerWriter) append(r *routing.Reply) {
+	resp := &w.resp
+	events := resp.Events[:0]
+	*resp = ews.FreeBusyResponse{}
+	if r.Err != nil {
+		resp.Message = w.mailboxError(r.Err)
+		w.out = ews.AppendFreeBusyResponse(w.out, resp)
+		resp.Events = events
+		return
+	}
+	resp.View = r.View.String()
+	if r.View&freebusy.ViewMerged != 0 {
+		resp.Merged = r.Merged
+	}
+	if r.View&freebusy.ViewEvents != 0 {
+		resp.HasEvents = true
+		resp.Events = w.events(events, r)
+		if r.Hours != nil {
+			resp.Hours = w.workingHours(r.Hours)
+		}
+	}
+	w.out = ews.AppendFreeBusyResponse(w.out, resp)
+}
+
+func (w *answerWriter) events(events []ews.CalendarEvent, r *routing.Reply) []ews.CalendarEvent {
+	withDetails := r.View&freebusy.ViewDetails != 0
+	if withDetails && cap(w.details) < len(r.Events) {
+		w.details = make([]ews.EventDetails, len(r.Events))
+	}
+	for i := range r.Events {
+		iv := &r.Events[i]
+		status := iv.Status
+		if status == freebusy.WorkingElsewhere && !w.elsewhere {
+			status = freebusy.Free
+		}
+		ev := ews.CalendarEvent{Start: w.zone.wall(iv.Start), End: w.zone.wall(iv.End), BusyType: status.String()}
+		if d := iv.Detail; d != nil && withDetails {
+			ev.Details = &w.details[:len(r.Events)][i]
+			*ev.Details = ews.EventDetails{
+				ID: d.ID, Subject: d.Subject, Location: d.Location,
+				Meeting: d.Meeting, Recurring: d.Recurring, Exception: d.Exception, ReminderSet: d.Reminder, Private: d.Private,
+			}
+		}
+		events = append(events, ev)
+	}
+	return events
+}
+
+func (w *answerWriter) workingHours(h *routing.Hours) *ews.WorkingHours {
+	w.hours.Zone = h.Zone
+	w.hours.Periods = w.hours.Periods[:0]
+	for _, p := range h.Periods {
+		w.hours.Periods = append(w.hours.Periods, ews.WorkingPeriod{Days: p.Days, Start: p.Start, End: p.End})
+	}
+	return &w.hours
+}

@@ -1,0 +1,367 @@
+// Package app turns a configuration into a running system. It is the only
+// package that sees all the others.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"busybridge/internal/admin"
+	"busybridge/internal/availability"
+	"busybridge/internal/dial/authorityclient"
+	"busybridge/internal/dial/ewsclient"
+	"busybridge/internal/dial/safehttp"
+	"busybridge/internal/directory"
+	"busybridge/internal/routing"
+	"busybridge/internal/serve/apiserver"
+	"busybridge/internal/serve/authorityserver"
+	"busybridge/internal/serve/autodiscoverserver"
+	"busybridge/internal/serve/callers"
+	"busybridge/internal/serve/ewsserver"
+	"busybridge/internal/serve/mount"
+	"busybridge/internal/source/calstore"
+	"busybridge/internal/source/peersource"
+	"busybridge/internal/spec/ews"
+	"busybridge/internal/spec/smtpaddr"
+	"busybridge/internal/spec/soap"
+	"busybridge/internal/spec/wintz"
+	"busybridge/internal/store/sqlitestore"
+	"busybridge/internal/trust"
+)
+
+// Roles of a deployment.
+const (
+	RoleOrganization = "organization"
+	RoleAuthority    = "authority"
+)
+
+// Settings are what Open needs. They come from a configuration file or from a lab.
+type Settings struct {
+	StorePath string           // required
+	SealKey   []byte           // required; 32 bytes
+	Roles     []string         // required: RoleOrganization, RoleAuthority
+	Dial      safehttp.Config  // for connections to other servers
+	Now       func() time.Time // required
+	Log       *slog.Logger     // required
+	// Registerer takes the metrics; nil: none are kept.
+	Registerer prometheus.Registerer
+
+	Timeout, PeerTimeout time.Duration // of a question; 0: the engine's defaults
+	PeerBody             int64         // bytes of another server's answer; 0: the client's default
+	Body                 int64         // bytes of a request; 0: the servers' defaults
+	Mailboxes            int           // of one question; 0: 100
+	InFlight             int           // requests at once; 0: mount's default
+	MetadataRefresh      time.Duration // of each AuthServer; 0: 8 hours
+	TrustedProxies       []netip.Prefix
+}
+
+// A Deployment is one or more organizations, or an authorization server, with
+// one store.
+type Deployment struct {
+	Store *sqlitestore.Store
+	Admin *admin.Service
+
+	set       Settings
+	calendars *calstore.Calendars
+	safe      *http.Transport
+	tokens    *trust.Tokens
+	refresh   *trust.Refresher
+	sites     *sites
+	service   *serviceAccounts
+	engine    *availability.Engine // nil without RoleOrganization
+	handler   http.Handler
+}
+
+// Open opens the store, migrating it when needed, and puts everything together.
+func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
+	store, err := sqlitestore.Open(ctx, set.StorePath, sqlitestore.Options{Now: set.Now, SealKey: set.SealKey, Log: set.Log})
+	if err != nil {
+		return nil, err
+	}
+	d := &Deployment{Store: store, set: set, sites: newSites(store), service: newServiceAccounts(store, set.SealKey)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, store.Close())
+		}
+	}()
+	if d.safe, err = safehttp.Transport(set.Dial); err != nil {
+		return nil, err
+	}
+	authority, err := authorityclient.New(authorityclient.Config{HTTP: safehttp.Client(d.safe, set.Dial)})
+	if err != nil {
+		return nil, err
+	}
+	if d.calendars, err = calstore.New(calstore.Config{Store: store, Now: set.Now, Log: set.Log}); err != nil {
+		return nil, err
+	}
+	if d.Admin, err = admin.New(admin.Config{
+		Store: admin.Over(store), Calendars: d.calendars, Metadata: authority, Now: set.Now, Log: set.Log,
+	}); err != nil {
+		return nil, err
+	}
+	if d.tokens, err = trust.NewTokens(trust.TokensConfig{Endpoint: authority, Now: set.Now, Log: set.Log}); err != nil {
+		return nil, err
+	}
+	if d.refresh, err = trust.NewRefresher(trust.RefresherConfig{
+		Metadata: authority, Servers: store, Now: set.Now, Log: set.Log, Every: set.MetadataRefresh,
+	}); err != nil {
+		return nil, err
+	}
+	var routes []mount.Route
+	if d.has(RoleOrganization) {
+		r, err := d.organizationRoutes()
+		if err != nil {
+			return nil, err
+		}
+		routes = append(routes, r...)
+	}
+	if d.has(RoleAuthority) {
+		r, err := d.authorityRoutes()
+		if err != nil {
+			return nil, err
+		}
+		routes = append(routes, r...)
+	}
+	mc := mount.Config{Routes: routes, Log: set.Log, Now: set.Now, MaxInFlight: set.InFlight, TrustedProxies: set.TrustedProxies}
+	if set.Registerer != nil {
+		mc.Metrics = mount.NewMetrics(set.Registerer)
+	}
+	d.handler = mount.New(mc)
+	return d, nil
+}
+
+func (d *Deployment) has(role string) bool { return slices.Contains(d.set.Roles, role) }
+
+// Handler answers the requests of clients and of other organizations.
+func (d *Deployment) Handler() http.Handler { return d.handler }
+
+// Close waits for questions that go on and closes the store. Call it when
+// nothing is served any more.
+func (d *Deployment) Close() error {
+	if d.engine != nil {
+		d.engine.Wait()
+	}
+	d.safe.CloseIdleConnections()
+	return d.Store.Close()
+}
+
+// RunAll runs the tasks of the deployments and serve until ctx ends or one of them fails.
+func RunAll(ctx context.Context, deployments []*Deployment, serve func(context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, d := range deployments {
+		g.Go(func() error {
+			if err := d.refresh.Run(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("metadata refresh: %w", err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { return serve(ctx) })
+	return g.Wait()
+}
+
+// organizationRoutes builds what serves organizations.
+func (d *Deployment) organizationRoutes() ([]mount.Route, error) {
+	peers, err := peersource.New(peersource.Config{Client: d.peerClient, Service: d.serviceClient, Now: d.set.Now, Log: d.set.Log, MaxBody: d.set.PeerBody})
+	if err != nil {
+		return nil, err
+	}
+	if d.engine, err = availability.New(availability.Config{
+		Recipients: d.Store, Calendars: d.calendars, Peers: peers, Log: d.set.Log, Timeout: d.set.Timeout, PeerTimeout: d.set.PeerTimeout,
+	}); err != nil {
+		return nil, err
+	}
+	validator, err := trust.NewValidator(trust.ValidatorConfig{
+		Organizations: d.sites, Recipients: d.Store, Now: d.set.Now, UnknownKey: d.refresh.UnknownKey,
+	})
+	if err != nil {
+		return nil, err
+	}
+	dummy, err := trust.HashPassword(rand.Text())
+	if err != nil {
+		return nil, err
+	}
+	auth, err := callers.New(callers.Config{
+		Sites: d.sites, Accounts: d.Store, Recipients: d.Store, Tokens: validator,
+		Verify: trust.VerifyPassword, DummyHash: dummy, Rehash: d.rehash, Now: d.set.Now, Log: d.set.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	exchange, err := ewsserver.New(ewsserver.Config{
+		Engine: d.engine, Auth: auth, Recipients: d.Store, Now: d.set.Now, Log: d.set.Log, MaxBody: d.set.Body, MaxMailboxes: d.set.Mailboxes,
+	})
+	if err != nil {
+		return nil, err
+	}
+	auto, err := autodiscoverserver.New(autodiscoverserver.Config{
+		Sites: d.sites, Auth: auth, Directory: d.Store, Now: d.set.Now, Log: d.set.Log,
+		Metadata: d.metadata, V2Redirect: autodiscoverserver.ConnectorHost,
+	})
+	if err != nil {
+		return nil, err
+	}
+	api, err := apiserver.New(apiserver.Config{Auth: auth, Importer: importer{d}})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(exchange.Routes(), auto.Routes(), api.Routes()), nil
+}
+
+func (d *Deployment) authorityRoutes() ([]mount.Route, error) {
+	authority, err := trust.NewAuthority(trust.AuthorityConfig{
+		Realms: d.Store, Authority: d.Store.AuthorityConfig, Audit: d.Store, Now: d.set.Now, Log: d.set.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s, err := authorityserver.New(authorityserver.Config{Authority: authority})
+	if err != nil {
+		return nil, err
+	}
+	return s.Routes(), nil
+}
+
+// peerClient is the client that a question to another organization goes out by.
+func (d *Deployment) peerClient(org *directory.Organization, by routing.Requester) *http.Client {
+	return safehttp.Client(&trust.Transport{Base: d.safe, Tokens: d.tokens, Org: org, As: userOf(by)}, d.set.Dial)
+}
+
+// userOf is the user part of a token: what the other side can find the requester
+// by (oauth-s2s reference 4.3). nil: nobody in particular asks.
+func userOf(by routing.Requester) *trust.User {
+	if by.Address.IsZero() {
+		return nil
+	}
+	u := &trust.User{UPN: by.UPN, SMTP: by.Address.String(), SIP: by.Address.String()}
+	if u.UPN == "" {
+		u.UPN = u.SMTP
+	}
+	return u
+}
+
+// serviceClient is the client by which an old server asks a newer one of its own
+// organization.
+func (d *Deployment) serviceClient(org *directory.Organization, _ *directory.AvailabilityAddressSpace, _ routing.Requester) (*http.Client, error) {
+	user, password, err := d.service.credentials(context.Background(), org)
+	if err != nil {
+		return nil, fmt.Errorf("service account: %w", err)
+	}
+	return safehttp.Client(basicAuth{d.safe, user, password}, d.set.Dial), nil
+}
+
+// basicAuth signs requests in by HTTP Basic. A redirect elsewhere is refused by safehttp.
+type basicAuth struct {
+	next           http.RoundTripper
+	user, password string
+}
+
+func (b basicAuth) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.SetBasicAuth(b.user, b.password)
+	return b.next.RoundTrip(r)
+}
+
+// metadata is the document that an organization publishes (oauth-s2s reference 1.2).
+func (d *Deployment) metadata(ctx context.Context, host string) ([]byte, error) {
+	set, err := d.sites.Site(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	site, ok := set.Only()
+	if !ok {
+		return nil, fmt.Errorf("host %s serves %d organizations, which sign with certificates of their own: %w", host, len(set.All()), directory.ErrNotFound)
+	}
+	doc, err := trust.OrganizationDocument(site.Org, host, d.set.Now())
+	if err != nil {
+		return nil, err
+	}
+	return doc.MarshalOrganization()
+}
+
+// rehash keeps a password with today's cost.
+func (d *Deployment) rehash(ctx context.Context, a *directory.Account, password string) {
+	hash, err := trust.HashPassword(password)
+	if err == nil {
+		again := *a
+		again.PasswordHash = hash
+		err = d.Store.PutAccount(ctx, &again)
+	}
+	if err != nil {
+		d.set.Log.WarnContext(ctx, "password is kept with its old cost", "err", err)
+	}
+}
+
+// importer reads calendars for the HTTP interface.
+type importer struct{ d *Deployment }
+
+// Import implements apiserver.Importer.
+func (i importer) Import(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address, name string, r io.Reader, progress func(done, total int)) (directory.ImportSummary, error) {
+	service := *i.d.Admin
+	service.Calendars = reporting{i.d.calendars, progress}
+	sum, err := service.ImportCalendar(ctx, actorOf(ctx, caller), caller.Org.ID, mailbox.String(), name, r)
+	switch {
+	case errors.Is(err, admin.ErrForbidden):
+		return sum, fmt.Errorf("%w: %s may not import into %s", apiserver.ErrForbidden, caller.Account.UserName, mailbox)
+	case errors.Is(err, calstore.ErrNotCalendar), errors.Is(err, calstore.ErrTooLarge):
+		return sum, fmt.Errorf("%w: %w", apiserver.ErrUnusable, err)
+	}
+	return sum, err
+}
+
+// actorOf is who an account is to the operations.
+func actorOf(ctx context.Context, c *callers.Caller) admin.Actor {
+	return admin.Actor{Name: c.Account.UserName, Org: c.Org.ID, Roles: c.Account.Roles, RequestID: mount.RequestID(ctx)}
+}
+
+// reporting tells the progress of an import.
+type reporting struct {
+	*calstore.Calendars
+	progress func(done, total int)
+}
+
+func (r reporting) Import(ctx context.Context, mailbox *directory.Recipient, name string, in io.Reader) (directory.ImportSummary, error) {
+	return r.ImportProgress(ctx, mailbox, name, in, r.progress)
+}
+
+// VerifyOAuth sends one request to an EWS endpoint of another organization with
+// a token for the mailbox's user, and says how it was answered: what
+// Test-OAuthConnectivity -Service EWS does. An answer of EWS itself, even a
+// fault, means that the token was accepted (oauth-s2s reference 7.2).
+func (d *Deployment) VerifyOAuth(ctx context.Context, org *directory.Organization, mailbox, url string) (string, error) {
+	address, err := smtpaddr.Parse(mailbox)
+	if err != nil {
+		return "", err
+	}
+	r, err := d.Store.Recipient(ctx, org.ID, address)
+	if err != nil {
+		return "", err
+	}
+	hc := d.peerClient(org, routing.Requester{Org: org.ID, Address: r.Primary, UPN: r.UPN})
+	client, err := ewsclient.New(ewsclient.Config{HTTP: hc, UserAgent: "busybridge/TestOAuthConnectivity"})
+	if err != nil {
+		return "", err
+	}
+	zone, now := wintz.UTCRule, d.set.Now().UTC().Truncate(24*time.Hour)
+	_, err = client.GetUserAvailability(ctx, url, &ews.AvailabilityRequest{
+		Header: ews.Header{Version: "Exchange2013_SP1"}, Zone: &zone,
+		Mailboxes: []ews.MailboxData{{Address: mailbox, AttendeeType: "Required"}},
+		FreeBusy:  &ews.FreeBusyOptions{Start: ews.DateTime{Time: now}, End: ews.DateTime{Time: now.AddDate(0, 0, 1)}, IntervalMinutes: 30, Views: []string{"MergedOnly"}},
+	})
+	var fault *soap.Fault
+	if err != nil && !errors.As(err, &fault) {
+		return "", err
+	}
+	return "a token for " + mailbox + " was accepted at " + url, nil
+}

@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"busybridge/internal/app/config"
+	"busybridge/internal/dial/safehttp"
+	"busybridge/internal/serve/mount"
+	"busybridge/internal/serve/opsserver"
+)
+
+// Serve runs one node of a configuration until ctx ends.
+func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
+	registry := opsserver.NewRegistry()
+	set, err := SettingsOf(cfg, log)
+	if err != nil {
+		return err
+	}
+	set.Registerer = registry
+	d, err := Open(ctx, set)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+
+	cert, err := newCertificateFile(cfg.TLS.CertificateFile, cfg.TLS.KeyFile, log, set.Now)
+	if err != nil {
+		return err
+	}
+	ops, err := opsserver.New(opsserver.Config{Gatherer: registry, Now: set.Now, Log: log, Checks: []opsserver.Check{{Name: "store", Func: d.Store.Ping}}})
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	listeners := []Listener{{Listener: ln, Handler: d.Handler(), TLS: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}}}
+	if cfg.OpsListen != config.Off {
+		opsLn, err := net.Listen("tcp", cfg.OpsListen)
+		if err != nil {
+			return errors.Join(fmt.Errorf("ops_listen: %w", err), ln.Close())
+		}
+		listeners = append(listeners, Listener{Listener: opsLn, Handler: OpsHandler(ops, log, set.Now)})
+	}
+	log.Info("serving", "listen", ln.Addr().String(), "hosts", cfg.Node.HostNames, "roles", cfg.Node.Roles)
+	if err := d.greet(ctx, cfg); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	stop := context.AfterFunc(ctx, ops.Drain)
+	defer stop()
+	return RunAll(ctx, []*Deployment{d}, func(ctx context.Context) error { return ServeAll(ctx, log, listeners...) })
+}
+
+// greet says what an operator should know of an empty store.
+func (d *Deployment) greet(ctx context.Context, cfg *config.Config) error {
+	for _, host := range cfg.Node.HostNames {
+		if !d.has(RoleOrganization) {
+			break
+		}
+		orgs, err := d.Store.OrganizationsAt(ctx, host)
+		if err != nil {
+			return err
+		}
+		if len(orgs) == 0 {
+			d.set.Log.Warn("no organization is served under this name; make one with: busybridge setup", "host", host)
+		}
+	}
+	return nil
+}
+
+// OpsHandler is the handler of the health and metrics listener.
+func OpsHandler(ops *opsserver.Server, log *slog.Logger, now func() time.Time) http.Handler {
+	quiet := slog.New(levelled{log.Handler()})
+	return mount.New(mount.Config{Routes: ops.Routes(), Log: quiet, Now: now})
+}
+
+// levelled drops the lines of requests that went well: probes come every few seconds.
+type levelled struct{ slog.Handler }
+
+func (l levelled) Enabled(ctx context.Context, level slog.Level) bool {
+	return level > slog.LevelInfo && l.Handler.Enabled(ctx, level)
+}
+
+// SettingsOf reads the files that a configuration names.
+func SettingsOf(cfg *config.Config, log *slog.Logger) (Settings, error) {
+	key, err := cfg.SealKey()
+	if err != nil {
+		return Settings{}, err
+	}
+	roots, err := cfg.Roots()
+	if err != nil {
+		return Settings{}, err
+	}
+	proxy, err := cfg.Proxy()
+	if err != nil {
+		return Settings{}, fmt.Errorf("proxy: %w", err)
+	}
+	return Settings{
+		StorePath: cfg.Store.Path, SealKey: key, Roles: cfg.Node.Roles, Now: time.Now, Log: log,
+		Dial:    safehttp.Config{Roots: roots, ConnectTo: cfg.ConnectTo, AllowPrivate: cfg.AllowPrivateNetworks, Proxy: proxy},
+		Timeout: cfg.Limits.Deadline, PeerTimeout: cfg.Limits.PeerDeadline, PeerBody: int64(cfg.Limits.PeerBodyBytes), Body: int64(cfg.Limits.BodyBytes),
+		Mailboxes: cfg.Limits.Mailboxes, InFlight: cfg.Limits.InFlight, MetadataRefresh: cfg.MetadataRefresh, TrustedProxies: cfg.TrustedProxies,
+	}, nil
+}
+
+// NewLogger is the log of a node: to w, JSON or text as configured.
+func NewLogger(cfg config.Log, w io.Writer) (*slog.Logger, error) {
+	level, err := cfg.SlogLevel()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), nil
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+}

@@ -1,0 +1,135 @@
+#!/usr/bin/env node
+// Ask both organizations of a lab for free/busy with ews-javascript-api.
+//
+// usage: ask.js LAB.JSON [--urls KEY,...] [--start DATE] [--end DATE]
+//               [--interval MIN] [--zone ID] [ADDRESS ...]
+//
+// For each URL (by default ews_onprem and ews_cloud of lab.json) it signs in as
+// a user of that organization and asks for all addresses in one request; without
+// addresses, for one mailbox of each organization. The library asks for whole
+// days of the zone (a Windows id, by default UTC). stdout is one JSON object. The
+// exit status is 0 when every request was answered, also when the answer for a
+// mailbox is an error.
+"use strict";
+
+const fs = require("node:fs");
+const https = require("node:https");
+const path = require("node:path");
+const { parseArgs } = require("node:util");
+
+const ews = require("ews-javascript-api");
+const { XhrApi } = require("@ewsjs/xhr");
+
+// connectTo is an agent that ends connections to the lab's host names at its
+// loopback addresses. Host names in URLs, in the Host header and in the check
+// of the certificate stay what they are; the lab's own authority is trusted.
+function connectTo(lab, ca) {
+  const agent = new https.Agent({ ca, keepAlive: true });
+  const createConnection = agent.createConnection;
+  agent.createConnection = (options, callback) => {
+    const address = lab.hosts[options.host];
+    if (!address) {
+      throw new Error(`${options.host} is not a host of the lab`);
+    }
+    return createConnection.call(agent, { ...options, host: address, port: lab.port, servername: options.host }, callback);
+  };
+  return agent;
+}
+
+// userOf is a mailbox of the organization behind a URL, of that very node if
+// there is one.
+function userOf(lab, key) {
+  const host = new URL(lab.urls[key]).hostname;
+  const org = key === "ews_cloud" ? "cloud" : "onprem";
+  return lab.mailboxes.find((m) => m.node === host) ?? lab.mailboxes.find((m) => m.org === org);
+}
+
+const utc = (t) => new Date(t.TotalMilliSeconds).toISOString().replace(".000Z", "Z");
+
+function answer(address, r) {
+  const ok = r.Result === ews.ServiceResult.Success;
+  return {
+    address,
+    view: ok ? ews.FreeBusyViewType[r.ViewType] : null,
+    merged: ok ? r.MergedFreeBusyStatus.join("") : null,
+    events: (ok ? r.CalendarEvents : []).map((e) => ({
+      start: utc(e.StartTime),
+      end: utc(e.EndTime),
+      status: ews.LegacyFreeBusyStatus[e.FreeBusyStatus],
+      subject: e.Details?.Subject ?? null,
+      location: e.Details?.Location ?? null,
+      private: e.Details ? e.Details.IsPrivate : null,
+      recurring: e.Details ? e.Details.IsRecurring : null,
+    })),
+    working_hours: ok && r.WorkingHours ? 1 : 0,
+    error: ok ? null : ews.ServiceError[r.ErrorCode],
+    text: ok ? null : r.ErrorMessage,
+  };
+}
+
+async function ask(lab, agent, key, addresses, opts) {
+  const me = userOf(lab, key);
+  const service = new ews.ExchangeService(ews.ExchangeVersion.Exchange2013_SP1, ews.TimeZoneInfo.FindSystemTimeZoneById(opts.zone));
+  service.XHRApi = new XhrApi({ httpsAgent: agent, proxy: false });
+  service.Credentials = new ews.WebCredentials(me.user, me.password);
+  service.Url = new ews.Uri(lab.urls[key]);
+
+  const options = new ews.AvailabilityOptions();
+  options.MergedFreeBusyInterval = opts.interval;
+  options.RequestedFreeBusyView = ews.FreeBusyViewType.DetailedMerged;
+  const window = new ews.TimeWindow(ews.DateTime.Parse(opts.start), ews.DateTime.Parse(opts.end));
+  const results = await service.GetUserAvailability(
+    addresses.map((a) => new ews.AttendeeInfo(a)), window, ews.AvailabilityData.FreeBusy, options);
+  const responses = results.AttendeesAvailability.Responses;
+  if (responses.length !== addresses.length) {
+    throw new Error(`${responses.length} answers for ${addresses.length} addresses`);
+  }
+  const v = service.ServerInfo;
+  return {
+    url: lab.urls[key],
+    org: me.org,
+    as: me.address,
+    version: [v.MajorVersion, v.MinorVersion, v.MajorBuildNumber, v.MinorBuildNumber].join("."),
+    auth: "basic",
+    mailboxes: addresses.map((a, i) => answer(a, responses[i])),
+  };
+}
+
+async function main() {
+  const { values: opts, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      urls: { type: "string", default: "ews_onprem,ews_cloud" },
+      start: { type: "string" },
+      end: { type: "string" },
+      interval: { type: "string", default: "30" },
+      zone: { type: "string", default: "UTC" },
+    },
+  });
+  const [file, ...addresses] = positionals;
+  if (!file) {
+    throw new Error("usage: ask.js LAB.JSON [ADDRESS ...]");
+  }
+  const day = (t) => t.toISOString().slice(0, 10);
+  opts.interval = Number(opts.interval);
+  opts.start = (opts.start ?? day(new Date())).slice(0, 10);
+  opts.end = (opts.end ?? day(new Date(Date.parse(opts.start) + 86_400_000))).slice(0, 10);
+
+  const lab = JSON.parse(fs.readFileSync(file, "utf8"));
+  const agent = connectTo(lab, fs.readFileSync(path.resolve(path.dirname(file), lab.ca_file)));
+  if (addresses.length === 0) {
+    addresses.push(...["onprem", "cloud"].map((org) => lab.mailboxes.find((m) => m.org === org).address));
+  }
+  const organizations = [];
+  for (const key of opts.urls.split(",")) {
+    organizations.push(await ask(lab, agent, key, addresses, opts));
+  }
+  agent.destroy();
+  const { version } = require("ews-javascript-api/package.json");
+  process.stdout.write(JSON.stringify({ client: `ews-javascript-api ${version}`, organizations }, null, 1) + "\n");
+}
+
+main().catch((err) => {
+  process.stderr.write(`${err.stack ?? err.Message ?? JSON.stringify(err)}\n`);
+  process.exitCode = 1;
+});

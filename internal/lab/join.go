@@ -1,0 +1,443 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"busybridge/internal/admin"
+	"busybridge/internal/app/client"
+	"busybridge/internal/directory"
+	"busybridge/internal/trust"
+)
+
+// operator is who sets the world up.
+var operator = admin.Actor{Name: "lab", System: true}
+
+// The versions of the world's nodes. On premises is Exchange 2013 SP1, the
+// first that knows connectors; the old server is Exchange 2010 SP3.
+var (
+	legacyVersion = directory.Version{Major: 14, Minor: 3, Build: 123, Revision: 4}
+	cloudVersion  = directory.Version{Major: 15, Minor: 1, Build: 2507, Revision: 6}
+)
+
+const adminName = "administrator"
+
+// populate fills the fresh stores: organizations, people, their calendars, and
+// what a cloud has before anybody joins it. Nothing here belongs to the eight steps.
+func (l *Lab) populate(ctx context.Context) error {
+	if err := l.populateDirectory(ctx); err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
+	if err := l.populateOrganization(ctx, onprem, admin.OrganizationParams{Name: "Contoso", Domain: domain}, []directory.Server{
+		server("MAIL", directory.OAuthVersion, mailHost, discoverHost),
+		server("MAIL2", directory.OAuthVersion, mail2Host),
+		server("LEGACY", legacyVersion, legacyHost),
+	}); err != nil {
+		return fmt.Errorf("on premises: %w", err)
+	}
+	tenant, err := l.deployments[authorize].Store.Realm(ctx, initial)
+	if err != nil {
+		return err
+	}
+	cloudHosts := []string{l.cloud.EWSHost}
+	for _, h := range l.hosts {
+		if h.of == cloud && h.name != l.cloud.EWSHost {
+			cloudHosts = append(cloudHosts, h.name)
+		}
+	}
+	if err := l.populateOrganization(ctx, cloud, admin.OrganizationParams{
+		Name: "contoso", Domain: domain, MoreDomains: []string{initial, coexistence}, Tenant: tenant.ID,
+	}, []directory.Server{server("CLOUD", cloudVersion, cloudHosts...)}); err != nil {
+		return fmt.Errorf("cloud: %w", err)
+	}
+	if err := l.joinCloudToAuthority(ctx, tenant); err != nil {
+		return fmt.Errorf("cloud: %w", err)
+	}
+	return l.saveState()
+}
+
+func server(name string, v directory.Version, hosts ...string) directory.Server {
+	url := "https://" + hosts[0] + "/ews/exchange.asmx"
+	return directory.Server{
+		Common: directory.Common{Name: name}, HostNames: hosts, AdminDisplayVersion: v, InternalURL: url, ExternalURL: url,
+		OAuthAuthentication: !v.Less(directory.OAuthVersion), BasicAuthentication: true,
+	}
+}
+
+// populateDirectory makes the authorization server and the tenant's realm.
+func (l *Lab) populateDirectory(ctx context.Context) error {
+	d := l.deployments[authorize]
+	now := l.o.Now()
+	cert, err := trust.NewSigningCertificate("CN="+l.cloud.ACSHost, now, now.AddDate(5, 0, 0))
+	if err != nil {
+		return err
+	}
+	if _, err := d.Admin.SetAuthorityConfig(ctx, operator, &directory.AuthorityConfig{
+		Cloud: l.cloud, Certificates: []directory.Certificate{cert}, TokenLifetime: 24 * time.Hour,
+	}); err != nil {
+		return err
+	}
+	if _, err := d.Admin.NewRealm(ctx, operator, admin.RealmParams{Name: "contoso", InitialDomain: initial}); err != nil {
+		return err
+	}
+	for _, name := range []string{domain, coexistence} {
+		if _, err := d.Admin.AddVerifiedDomain(ctx, operator, initial, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// populateOrganization makes one organization with its people. The people of
+// the other side are mail users here.
+func (l *Lab) populateOrganization(ctx context.Context, name deploymentName, p admin.OrganizationParams, servers []directory.Server) error {
+	d := l.deployments[name]
+	res, err := d.Admin.NewOrganization(ctx, operator, p)
+	if err != nil {
+		return err
+	}
+	org := res.Object.ID
+	for _, v := range servers {
+		if _, err := d.Admin.NewServer(ctx, operator, org, v); err != nil {
+			return err
+		}
+	}
+	user := adminName + "@" + domain
+	if _, err := d.Admin.NewAccount(ctx, operator, org, admin.AccountParams{UserName: user, Password: l.password(string(name) + "/" + user), Roles: []string{directory.RoleAdmin}}); err != nil {
+		return err
+	}
+	// A password costs a fifth of a second of a processor on purpose: many at once.
+	var g errgroup.Group
+	for _, person := range people[name] {
+		address := person.name + "@" + domain
+		password := l.password(address)
+		g.Go(func() error { return l.addMailbox(ctx, name, org, person, address, password) })
+	}
+	for _, person := range people[other(name)] {
+		target := person.name + "@" + domain
+		if name == onprem {
+			target = person.name + "@" + coexistence
+		}
+		g.Go(func() error {
+			_, err := d.Admin.NewMailUser(ctx, operator, org, admin.MailUserParams{Name: person.display, Alias: person.name, Primary: person.name + "@" + domain, ExternalAddress: target})
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func other(name deploymentName) deploymentName {
+	if name == onprem {
+		return cloud
+	}
+	return onprem
+}
+
+func (l *Lab) addMailbox(ctx context.Context, name deploymentName, org directory.OrgID, p person, address, password string) error {
+	d := l.deployments[name]
+	params := admin.MailboxParams{Name: p.display, Alias: p.name, Primary: address, Type: p.kind, TimeZone: p.zone, Password: password}
+	if params.TimeZone == "" {
+		params.TimeZone = chinaZone
+	}
+	if name == cloud {
+		params.Proxies = []string{p.name + "@" + coexistence, p.name + "@" + initial}
+	}
+	if _, err := d.Admin.NewMailbox(ctx, operator, org, params); err != nil {
+		return err
+	}
+	if _, err := d.Admin.SetMailboxFolderPermission(ctx, operator, org, address, "Default", p.level); err != nil {
+		return err
+	}
+	file := p.name + ".ics"
+	data, err := calendars.ReadFile(path.Join("calendars", string(name), file))
+	if err != nil {
+		return err
+	}
+	sum, err := d.Admin.ImportCalendar(ctx, operator, org, address, file, bytes.NewReader(data))
+	if err == nil && len(sum.Skipped) > 0 {
+		err = fmt.Errorf("%s: %s", file, sum.Skipped[0].Reason)
+	}
+	return err
+}
+
+// joinCloudToAuthority is what the cloud's operator does for each tenant: the
+// organization's own certificate is a credential of the shared Exchange service
+// principal, and the organization trusts the authorization server for any realm.
+func (l *Lab) joinCloudToAuthority(ctx context.Context, tenant *directory.Realm) error {
+	org, err := l.organization(ctx, cloud)
+	if err != nil {
+		return err
+	}
+	der, err := currentCertificate(org)
+	if err != nil {
+		return err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return err
+	}
+	if _, err := l.deployments[authorize].Admin.NewServicePrincipalCredential(ctx, operator, tenant.ID, directory.ExchangeAppID, admin.CredentialParams{Value: der, EndDate: &cert.NotAfter}); err != nil {
+		return err
+	}
+	a := l.deployments[cloud].Admin
+	if _, err := a.NewAuthServer(ctx, operator, org.ID, directory.AuthServer{
+		Common: directory.Common{Name: "ACS"}, AuthMetadataURL: l.metadataURL(tenant.ID), Enabled: true, AuthorizationEndpoint: l.cloud.AuthorizationURI,
+	}); err != nil {
+		return err
+	}
+	_, err = a.SetAuthServer(ctx, operator, org.ID, "ACS", false, func(s *directory.AuthServer) error {
+		s.Realm = "" // any tenant that this cloud hosts
+		s.AuthorizationEndpoint, s.IsDefaultAuthorizationEndpoint = l.cloud.AuthorizationURI, true
+		return nil
+	})
+	return err
+}
+
+func (l *Lab) metadataURL(realm string) string {
+	return "https://" + l.cloud.ACSHost + "/" + realm + "/metadata/json/1"
+}
+
+// organization is the one organization of a deployment.
+func (l *Lab) organization(ctx context.Context, name deploymentName) (*directory.Organization, error) {
+	orgs, err := l.deployments[name].Store.Organizations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(orgs) != 1 {
+		return nil, fmt.Errorf("deployment %s has %d organizations, want one", name, len(orgs))
+	}
+	return orgs[0], nil
+}
+
+// currentCertificate is the certificate that the organization signs with, without its key.
+func currentCertificate(org *directory.Organization) ([]byte, error) {
+	for i := range org.Certificates {
+		if org.Certificates[i].Thumbprint == org.AuthConfig.CurrentCertificateThumbprint {
+			return org.Certificates[i].DER, nil
+		}
+	}
+	return nil, fmt.Errorf("organization %s has no current certificate", org.Name)
+}
+
+// Join runs the eight steps. It does nothing in a world that is joined already.
+func (l *Lab) Join(ctx context.Context) error {
+	var r Report
+	if err := l.join(ctx, &r); err != nil {
+		return err
+	}
+	if r.Failed > 0 {
+		for _, c := range r.Checks {
+			if !c.OK {
+				return fmt.Errorf("%s: %s", c.Name, c.Error)
+			}
+		}
+	}
+	return nil
+}
+
+// join runs the steps of the article; what it was told to break it breaks. A
+// step that fails is in the report, and the next ones run all the same.
+func (l *Lab) join(ctx context.Context, r *Report) error {
+	if l.state.Joined {
+		r.add(l.o.Out, "the world in "+l.o.Dir+" is joined already", "", nil)
+		return nil
+	}
+	org, err := l.organization(ctx, onprem)
+	if err != nil {
+		return err
+	}
+	cloudOrg, err := l.organization(ctx, cloud)
+	if err != nil {
+		return err
+	}
+	local, remote, dir := l.deployments[onprem].Admin, l.deployments[cloud].Admin, l.deployments[authorize].Admin
+	var exported []byte
+	for _, s := range []struct {
+		name, fault string // left out with the fault
+		run         func() error
+	}{
+		{"step 1: authorization server object on premises", faultIssuer, func() error {
+			_, err := local.NewAuthServer(ctx, operator, org.ID, directory.AuthServer{Common: directory.Common{Name: "MicrosoftAzureACS"}, AuthMetadataURL: l.metadataURL(domain), Enabled: true})
+			return err
+		}},
+		{"step 2: partner application of the cloud is enabled", faultPartner, func() error {
+			_, err := local.SetPartnerApplication(ctx, operator, org.ID, exchangeName, false, func(p *directory.PartnerApplication) error {
+				p.Enabled = true
+				return nil
+			})
+			return err
+		}},
+		{"step 3: authorization certificate is exported", "", func() (err error) {
+			exported, err = l.export(ctx, org.ID)
+			return err
+		}},
+		{"step 4: it is a key credential of the Exchange service principal", "", func() error { return l.upload(ctx, dir, exported) }},
+		{"step 5: *." + domain + " is a service principal name", faultSPN, func() error {
+			realm, err := l.deployments[authorize].Store.Realm(ctx, initial)
+			if err != nil {
+				return err
+			}
+			return l.register(ctx, dir, realm)
+		}},
+		{"step 6: connector from on premises to the cloud", faultConnector, func() error {
+			_, err := local.NewIntraOrganizationConnector(ctx, operator, org.ID, directory.IntraOrganizationConnector{
+				Common: directory.Common{Name: "ExchangeHybridOnPremisesToOnline"}, TargetAddressDomains: []string{coexistence}, Enabled: true,
+				DiscoveryEndpoint: "https://" + l.cloud.AutodiscoverHosts[0] + "/autodiscover/autodiscover.svc",
+			})
+			return err
+		}},
+		{"step 7: connector from the cloud to on premises", "", func() error {
+			_, err := remote.NewIntraOrganizationConnector(ctx, operator, cloudOrg.ID, directory.IntraOrganizationConnector{
+				Common: directory.Common{Name: "ExchangeHybridOnlineToOnPremises"}, TargetAddressDomains: []string{domain}, Enabled: true,
+				DiscoveryEndpoint: "https://" + discoverHost + "/autodiscover/autodiscover.svc",
+			})
+			return err
+		}},
+		{"step 8: address space for the old server", "", func() error {
+			_, err := local.AddAvailabilityAddressSpace(ctx, operator, org.ID, directory.AvailabilityAddressSpace{
+				ForestName: coexistence, AccessMethod: "InternalProxy", ProxyURL: "https://" + mailHost + "/ews/exchange.asmx", UseServiceAccount: true,
+			})
+			return err
+		}},
+	} {
+		if s.fault != "" && s.fault == l.o.Fault {
+			fmt.Fprintf(l.o.Out, "left out  %s\n", s.name)
+			continue
+		}
+		r.add(l.o.Out, s.name, "", s.run())
+	}
+	l.state.Joined = r.Failed == 0
+	return l.saveState()
+}
+
+// export returns the certificate that on premises signs with. With the fault
+// expired-certificate, that is one which has expired.
+func (l *Lab) export(ctx context.Context, id directory.OrgID) ([]byte, error) {
+	d := l.deployments[onprem]
+	if l.o.Fault == faultExpired {
+		now := l.o.Now()
+		cert, err := trust.NewSigningCertificate(trust.ExchangeCertificateSubject, now.AddDate(-5, 0, -3), now.AddDate(0, 0, -3))
+		if err != nil {
+			return nil, err
+		}
+		// No operation makes an expired certificate current.
+		if _, err := d.Store.UpdateOrganization(ctx, id, func(o *directory.Organization) error {
+			o.Certificates = append(o.Certificates, cert)
+			o.AuthConfig.CurrentCertificateThumbprint = cert.Thumbprint
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	org, err := d.Store.Organization(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return currentCertificate(org)
+}
+
+func (l *Lab) upload(ctx context.Context, dir *admin.Service, der []byte) error {
+	now := l.o.Now()
+	switch l.o.Fault {
+	case faultKey:
+		cert, err := trust.NewSigningCertificate(trust.ExchangeCertificateSubject, now, now.AddDate(5, 0, 0))
+		if err != nil {
+			return err
+		}
+		der = cert.DER
+	case faultExpired:
+		// It was uploaded while it was valid.
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return err
+		}
+		_, err = l.deployments[authorize].Store.UpdateRealm(ctx, l.realmID(ctx), func(r *directory.Realm) error {
+			for i := range r.Principals {
+				if p := &r.Principals[i]; p.AppPrincipalID == directory.ExchangeAppID {
+					p.KeyCredentials = append(p.KeyCredentials, directory.KeyCredential{
+						KeyID: "00000000-0000-4000-8000-00000000e0a1", Type: "Asymmetric", Usage: "Verify", Value: der,
+						StartDate: cert.NotBefore, EndDate: cert.NotAfter,
+					})
+				}
+			}
+			return nil
+		})
+		return err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return err
+	}
+	_, err = dir.NewServicePrincipalCredential(ctx, operator, initial, directory.ExchangeAppID, admin.CredentialParams{Value: der, EndDate: &cert.NotAfter})
+	return err
+}
+
+func (l *Lab) realmID(ctx context.Context) string {
+	r, err := l.deployments[authorize].Store.Realm(ctx, initial)
+	if err != nil {
+		return initial
+	}
+	return r.ID
+}
+
+// register appends the wildcard to the names of the Exchange service principal.
+func (l *Lab) register(ctx context.Context, dir *admin.Service, realm *directory.Realm) error {
+	for _, p := range realm.Principals {
+		if p.AppPrincipalID != directory.ExchangeAppID {
+			continue
+		}
+		names := append(p.ServicePrincipalNames[:len(p.ServicePrincipalNames):len(p.ServicePrincipalNames)], directory.ExchangeAppID+"/*."+domain)
+		_, err := dir.SetServicePrincipal(ctx, operator, realm.ID, p.ObjectID, admin.ServicePrincipalChange{ServicePrincipalNames: &names})
+		return err
+	}
+	return errors.New("the realm has no Exchange service principal")
+}
+
+// verify makes one request from a deployment to a URL of the other side with a
+// token for the mailbox's user: what Test-OAuthConnectivity does.
+func (l *Lab) verify(ctx context.Context, from deploymentName, mailbox, url string) (string, error) {
+	org, err := l.organization(ctx, from)
+	if err != nil {
+		return "", err
+	}
+	return l.deployments[from].VerifyOAuth(ctx, org, mailbox, url)
+}
+
+// describe fills lab.json and writes it.
+func (l *Lab) describe(context.Context) error {
+	for _, name := range []deploymentName{onprem, cloud} {
+		for _, p := range people[name] {
+			node := p.node
+			switch {
+			case name == cloud:
+				node = l.cloud.EWSHost
+			case node == "":
+				node = mailHost
+			}
+			address := p.name + "@" + domain
+			l.file.Mailboxes = append(l.file.Mailboxes, client.LabMailbox{Address: address, Org: string(name), Node: node, User: address, Password: l.state.Passwords[address]})
+		}
+		user := adminName + "@" + domain
+		l.file.Administrators = append(l.file.Administrators, client.LabAdmin{Org: string(name), User: user, Password: l.state.Passwords[string(name)+"/"+user]})
+	}
+	l.file.URLs = map[string]string{
+		"ews_onprem":          "https://" + mailHost + "/EWS/Exchange.asmx",
+		"ews_legacy":          "https://" + legacyHost + "/EWS/Exchange.asmx",
+		"ews_cloud":           "https://" + l.cloud.EWSHost + "/EWS/Exchange.asmx",
+		"autodiscover_onprem": "https://" + discoverHost + "/autodiscover/autodiscover.svc",
+		"autodiscover_cloud":  "https://" + l.cloud.AutodiscoverHosts[0] + "/autodiscover/autodiscover.svc",
+		"metadata":            l.metadataURL(domain),
+		"token":               "https://" + l.cloud.ACSHost + "/" + domain + "/tokens/OAuth/2",
+		"metadata_onprem":     "https://" + discoverHost + "/autodiscover/metadata/json/1",
+		"metadata_cloud":      "https://" + l.cloud.EWSHost + "/autodiscover/metadata/json/1",
+	}
+	return writeJSON(filepath.Join(l.o.Dir, client.LabFileName), l.file)
+}

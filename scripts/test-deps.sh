@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs the programs of others that tests use when they are there:
+#   exchangelib         Debian's python3-exchangelib, with apt, as root
+#   ews-javascript-api  from the npm registry, into clients/node/node_modules
+# It is quick when both are there, and exits 0 in every case: what is missing is
+# said here, and again by the tests that skip.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "test-deps: $*"; }
+
+# Debian's packages belong to /usr/bin/python3, whatever python3 the path finds.
+has_exchangelib() { /usr/bin/python3 -c 'import exchangelib' 2>/dev/null || python3 -c 'import exchangelib' 2>/dev/null; }
+
+install_exchangelib() {
+	has_exchangelib && return
+	if ! command -v apt-get >/dev/null; then
+		say "exchangelib is not installed: there is no apt-get here"
+		return
+	fi
+	if [ "$(id -u)" != 0 ]; then
+		say "exchangelib is not installed: run as root, or: apt-get install python3-exchangelib"
+		return
+	fi
+	say "installing python3-exchangelib"
+	local log
+	if ! log=$(export DEBIAN_FRONTEND=noninteractive; { apt-get -qq update && apt-get -qq install -y --no-install-recommends python3-exchangelib; } 2>&1 </dev/null); then
+		say "exchangelib is not installed: $(tail -n 1 <<<"$log")"
+	elif ! has_exchangelib; then
+		say "python3-exchangelib was installed, but neither /usr/bin/python3 nor python3 can import it"
+	fi
+}
+
+# npm writes node_modules/.package-lock.json last; it is newer than the lock of a whole installation.
+has_ewsjs() { [ clients/node/node_modules/.package-lock.json -nt clients/node/package-lock.json ]; }
+
+install_ewsjs() {
+	has_ewsjs && return
+	if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
+		say "ews-javascript-api is not installed: there is no npm here"
+		return
+	fi
+	say "installing ews-javascript-api"
+	local log
+	if ! log=$(cd clients/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error 2>&1 </dev/null); then
+		say "ews-javascript-api is not installed: $(grep -m 1 -i 'err' <<<"$log" || tail -n 1 <<<"$log")"
+		return
+	fi
+	touch clients/node/node_modules/.package-lock.json
+}
+
+install_exchangelib
+install_ewsjs
+exit 0

@@ -91,7 +91,7 @@ func (e *env) importFile(ctx context.Context, c *client.Client, mailbox, name, l
 	}
 	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(e.stderr), progressbar.OptionSetDescription(label),
 		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
-	defer bar.Exit()
+	defer func() { _ = bar.Exit() }() // only clears the line
 	return c.Import(ctx, mailbox, base, in, func(done, total int) {
 		bar.ChangeMax(total)
 		_ = bar.Set(done) // a bar that cannot be drawn is no reason to stop

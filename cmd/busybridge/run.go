@@ -108,7 +108,7 @@ func (e *env) versionCommand() *cobra.Command {
 
 func (e *env) manCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{Use: "man DIR", Short: "Write the manual pages into a directory", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
-		if err := os.MkdirAll(args[0], 0o755); err != nil {
+		if err := os.MkdirAll(args[0], 0o750); err != nil {
 			return err
 		}
 		return doc.GenManTree(root, &doc.GenManHeader{Title: "BUSYBRIDGE", Section: "1", Source: "busybridge " + version}, args[0])
@@ -123,7 +123,7 @@ func (e *env) logger(level slog.Level, json bool) *slog.Logger {
 	if json {
 		return slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewHandler(e.stderr, &tint.Options{Level: level, NoColor: !isTerminal(e.stderr)}))
+	return slog.New(tint.NewTextHandler(e.stderr, &tint.Options{Level: level, NoColor: !isTerminal(e.stderr)}))
 }
 
 // isTerminal reports whether a stream is a terminal.

@@ -217,7 +217,7 @@ func TestCausesAreNamed(t *testing.T) {
 
 func TestActorTokenIsKeptUntilFiveMinutesBeforeItsExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		shift := start.Sub(time.Now())
+		shift := time.Until(start)
 		now := func() time.Time { return time.Now().Add(shift) }
 		a, _ := newAuthority(t, realms{testRealm()}, now, nil)
 		e := &endpoint{authority: a, realm: tenant}

@@ -109,7 +109,7 @@ func (s *Server) userAnswer(ctx context.Context, c *callers.Caller, user string,
 	unknown := autodiscover.Answer{ErrorCode: autodiscover.InvalidUser, ErrorMessage: "The e-mail address cannot be found."}
 	address, err := smtpaddr.Parse(user)
 	if err != nil {
-		return unknown, nil
+		return unknown, nil //nolint:nilerr // the answer says what is wrong with the address
 	}
 	f, err := s.find(ctx, c.Org, address)
 	switch {

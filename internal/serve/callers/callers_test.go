@@ -455,7 +455,7 @@ func TestSiteSet(t *testing.T) {
 	if _, ok := set.Only(); ok {
 		t.Error("two organizations are not one")
 	}
-	if len(set.Organizations()) != 2 || &set.Organizations()[0] != &set.Organizations()[0] {
+	if first, again := set.Organizations(), set.Organizations(); len(first) != 2 || &first[0] != &again[0] {
 		t.Error("not always the same slice")
 	}
 }

@@ -135,9 +135,9 @@ func appendDuration(b []byte, d time.Duration) []byte {
 		size time.Duration
 		name byte
 	}{{time.Hour, 'H'}, {time.Minute, 'M'}, {time.Second, 'S'}} {
-		if n := d / u.size; n > 0 || u.name == 'S' && len(b) == start {
-			b = append(strconv.AppendInt(b, int64(n), 10), u.name)
-			d -= n * u.size
+		if n := int64(d / u.size); n > 0 || u.name == 'S' && len(b) == start {
+			b = append(strconv.AppendInt(b, n, 10), u.name)
+			d %= u.size
 		}
 	}
 	return b

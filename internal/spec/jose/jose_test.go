@@ -114,7 +114,7 @@ func TestSignedTokenIsReadByGoJose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := gojose.ParseSigned(token, []gojose.SignatureAlgorithm{gojose.RS256})
+	parsed, err := gojose.ParseSignedCompact(token, []gojose.SignatureAlgorithm{gojose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -218,12 +218,14 @@ func (s *Series) walk(from, to int64, yield func(int64) error) error {
 		if n, ok := p.uniform(); ok && k > 1 {
 			// Every period has n instances, but for those of the first before the start.
 			first := int64(0)
-			p.each(0, func(t int64) error {
+			if err := p.each(0, func(t int64) error {
 				if t >= start {
 					first++
 				}
 				return nil
-			})
+			}); err != nil {
+				return err
+			}
 			if left -= first + n*(k-1); left <= 0 {
 				return nil
 			}
@@ -231,34 +233,31 @@ func (s *Series) walk(from, to int64, yield func(int64) error) error {
 			k = 0
 		}
 	}
-	err := errStop
 	for next := k; ; {
-		k, err = p.match(next, to)
-		if err != nil {
-			break
+		k, err := p.match(next, to)
+		if err == nil {
+			err = p.each(k, func(t int64) error {
+				switch {
+				case t < start:
+					return nil
+				case t >= to || left == 0:
+					return errStop
+				}
+				left--
+				if t < from {
+					return nil
+				}
+				return yield(t)
+			})
 		}
-		err = p.each(k, func(t int64) error {
-			switch {
-			case t < start:
-				return nil
-			case t >= to || left == 0:
-				return errStop
-			}
-			left--
-			if t < from {
-				return nil
-			}
-			return yield(t)
-		})
-		if err != nil {
-			break
+		switch {
+		case errors.Is(err, errStop):
+			return nil
+		case err != nil:
+			return err
 		}
 		next = k + 1
 	}
-	if errors.Is(err, errStop) {
-		return nil
-	}
-	return err
 }
 
 // errStop ends a walk that is complete.

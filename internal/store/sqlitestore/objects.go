@@ -250,6 +250,7 @@ func (t *objectTable[A]) save(ctx context.Context, tx *sql.Tx, s *sealer, owner 
 			return false, err
 		}
 	}
+	//nolint:gosec // the names come from the two tables of this file, not from outside
 	upsert := fmt.Sprintf(`INSERT INTO %s (%s, kind, object_id, position, body, sealed) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (%s, kind, object_id) DO UPDATE SET position = excluded.position, body = excluded.body, sealed = excluded.sealed`, t.name, t.owner, t.owner)
 	for _, objects := range now {

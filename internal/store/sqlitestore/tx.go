@@ -68,7 +68,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.setting, `SELECT version, body, sealed FROM settings WHERE name = $1`},
 	} {
 		var err error
-		if *p.stmt, err = s.read.PrepareContext(ctx, p.query); err != nil {
+		if *p.stmt, err = s.read.PrepareContext(ctx, p.query); err != nil { //nolint:sqlclosecheck // they live as long as the store
 			return err
 		}
 	}

@@ -109,6 +109,7 @@ func (l *Lab) ask(ctx context.Context, as string, addresses []string, w freebusy
 	if err != nil {
 		return nil, err
 	}
+	defer c.Close()
 	return c.Availability(ctx, addresses, w, view)
 }
 

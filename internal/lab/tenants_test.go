@@ -50,6 +50,7 @@ func TestTenantsOfOneDeploymentAreStrangers(t *testing.T) {
 
 	uma, err := client.New(client.Options{Server: "https://" + l.cloud.EWSHost, User: "uma@fabrikam.com", Password: password, ConnectTo: l.file.ConnectTo(), CAFile: l.file.CAFile})
 	must("client", err)
+	defer uma.Close()
 	w := l.nextWeek()
 	ask := func() []client.Answer {
 		t.Helper()

@@ -38,9 +38,10 @@ type Options struct {
 
 // A Client speaks to one server as one user.
 type Client struct {
-	http *http.Client
-	base *url.URL
-	o    Options
+	http      *http.Client
+	transport *http.Transport
+	base      *url.URL
+	o         Options
 }
 
 // New checks the options.
@@ -71,7 +72,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	base = &url.URL{Scheme: base.Scheme, Host: base.Host, Path: "/"}
-	return &Client{http: safehttp.Client(basic{t, o.User, o.Password}, cfg), base: base, o: o}, nil
+	return &Client{http: safehttp.Client(basic{t, o.User, o.Password}, cfg), transport: t, base: base, o: o}, nil
 }
 
 // ForLab is the options to act as one mailbox of a lab, at its own node.
@@ -154,3 +155,6 @@ func readProblem(resp *http.Response) error {
 func problemError(p apiserver.Problem) error {
 	return errors.New(strings.TrimSuffix(p.Title+": "+p.Detail, ": "))
 }
+
+// Close ends kept connections.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }

@@ -105,54 +105,13 @@ func (s *Service) NewAuthServer(ctx context.Context, actor Actor, org directory.
 // refresh, or when fn changes the metadata URL, the document is fetched again
 // and what comes from it is replaced. fn may be nil, and may be called twice.
 func (s *Service) SetAuthServer(ctx context.Context, actor Actor, org directory.OrgID, identity string, refresh bool, fn func(*directory.AuthServer) error) (Result[directory.AuthServer], error) {
-	const op = "Set-AuthServer"
-	if fn == nil {
-		fn = func(*directory.AuthServer) error { return nil }
-	}
-	sc := scope{org: org, object: authServers.name + " " + identity}
-	next, err := s.nextAuthServer(ctx, actor, op, sc, identity, refresh, fn)
-	if err != nil {
-		return Result[directory.AuthServer]{}, s.finish(ctx, actor, op, sc, err)
-	}
-	return set(ctx, s, actor, op, org, authServers, identity, func(a *directory.AuthServer) error {
-		if err := fn(a); err != nil || next == nil {
-			return err
-		}
-		if a.AuthMetadataURL != next.AuthMetadataURL {
-			return errMovedAgain
-		}
-		overlay(a, *next, true)
-		return nil
+	return setFetched(ctx, s, actor, "Set-AuthServer", org, authServers, identity, refresh, fn, document[directory.AuthServer]{
+		url: func(a *directory.AuthServer) string { return a.AuthMetadataURL },
+		read: func(ctx context.Context, a directory.AuthServer) (directory.AuthServer, error) {
+			return s.fromMetadata(ctx, a, true)
+		},
+		apply: func(a *directory.AuthServer, next directory.AuthServer) { overlay(a, next, true) },
 	})
-}
-
-// nextAuthServer fetches the document that the change asks for; nil: none.
-func (s *Service) nextAuthServer(ctx context.Context, actor Actor, op string, sc scope, identity string, refresh bool, fn func(*directory.AuthServer) error) (*directory.AuthServer, error) {
-	if err := s.permit(ctx, actor, op, sc); err != nil {
-		return nil, err
-	}
-	o, err := s.Store.Organization(ctx, sc.org)
-	if err != nil {
-		return nil, err
-	}
-	o = o.Clone()
-	at, err := authServers.find(o, identity)
-	if err != nil {
-		return nil, err
-	}
-	a := &o.AuthServers[at]
-	was := a.AuthMetadataURL
-	if err := fn(a); err != nil {
-		return nil, err
-	}
-	switch {
-	case a.AuthMetadataURL == "" && refresh:
-		return nil, errNoURL
-	case a.AuthMetadataURL == "" || !refresh && a.AuthMetadataURL == was:
-		return nil, nil
-	}
-	n, err := s.fromMetadata(ctx, *a, true)
-	return &n, err
 }
 
 // RemoveAuthServer removes an authorization server (cmdlet reference 4.4).

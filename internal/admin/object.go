@@ -87,6 +87,66 @@ func create[T any](ctx context.Context, s *Service, actor Actor, op string, org 
 	return res, err
 }
 
+// A document is the metadata document that an object is made from.
+type document[T any] struct {
+	url   func(*T) string
+	read  func(context.Context, T) (T, error) // fetches it
+	apply func(*T, T)                         // what was read replaces what the object has
+}
+
+// setFetched is set for an object with a metadata document. With refresh, or
+// when fn changes its URL, the document is fetched again, before the transaction.
+// fn may be nil, and may be called twice.
+func setFetched[T any](ctx context.Context, s *Service, actor Actor, op string, org directory.OrgID, n noun[T], identity string, refresh bool, fn func(*T) error, d document[T]) (Result[T], error) {
+	if fn == nil {
+		fn = func(*T) error { return nil }
+	}
+	sc := scope{org: org, object: n.name + " " + identity}
+	next, err := fetchNext(ctx, s, actor, op, sc, n, identity, refresh, fn, d)
+	if err != nil {
+		return Result[T]{}, s.finish(ctx, actor, op, sc, err)
+	}
+	return set(ctx, s, actor, op, org, n, identity, func(v *T) error {
+		if err := fn(v); err != nil || next == nil {
+			return err
+		}
+		if d.url(v) != d.url(next) {
+			return errMovedAgain
+		}
+		d.apply(v, *next)
+		return nil
+	})
+}
+
+// fetchNext fetches the document that the change asks for; nil: none.
+func fetchNext[T any](ctx context.Context, s *Service, actor Actor, op string, sc scope, n noun[T], identity string, refresh bool, fn func(*T) error, d document[T]) (*T, error) {
+	if err := s.permit(ctx, actor, op, sc); err != nil {
+		return nil, err
+	}
+	o, err := s.Store.Organization(ctx, sc.org)
+	if err != nil {
+		return nil, err
+	}
+	o = o.Clone()
+	at, err := n.find(o, identity)
+	if err != nil {
+		return nil, err
+	}
+	v := &(*n.list(o))[at]
+	was := d.url(v)
+	if err := fn(v); err != nil {
+		return nil, err
+	}
+	switch url := d.url(v); {
+	case url == "" && refresh:
+		return nil, errNoURL
+	case url == "" || !refresh && url == was:
+		return nil, nil
+	}
+	next, err := d.read(ctx, *v)
+	return &next, err
+}
+
 // set changes the object that identity names.
 func set[T any](ctx context.Context, s *Service, actor Actor, op string, org directory.OrgID, n noun[T], identity string, fn func(*T) error) (Result[T], error) {
 	var res Result[T]

@@ -78,54 +78,14 @@ func (s *Service) directPartner(ctx context.Context, p directory.PartnerApplicat
 // step 2). With refresh, or when fn changes the metadata URL, the document is
 // fetched again. fn may be nil, and may be called twice.
 func (s *Service) SetPartnerApplication(ctx context.Context, actor Actor, org directory.OrgID, identity string, refresh bool, fn func(*directory.PartnerApplication) error) (Result[directory.PartnerApplication], error) {
-	const op = "Set-PartnerApplication"
-	if fn == nil {
-		fn = func(*directory.PartnerApplication) error { return nil }
-	}
-	sc := scope{org: org, object: partnerApplications.name + " " + identity}
-	next, err := s.nextPartner(ctx, actor, op, sc, identity, refresh, fn)
-	if err != nil {
-		return Result[directory.PartnerApplication]{}, s.finish(ctx, actor, op, sc, err)
-	}
-	return set(ctx, s, actor, op, org, partnerApplications, identity, func(p *directory.PartnerApplication) error {
-		if err := fn(p); err != nil || next == nil {
-			return err
-		}
-		if p.AuthMetadataURL != next.AuthMetadataURL {
-			return errMovedAgain
-		}
-		p.UseAuthServer, p.ApplicationIdentifier, p.IssuerIdentifier = false, next.ApplicationIdentifier, next.IssuerIdentifier
-		p.Realm, p.CertificateStrings = next.Realm, next.CertificateStrings
-		return nil
+	return setFetched(ctx, s, actor, "Set-PartnerApplication", org, partnerApplications, identity, refresh, fn, document[directory.PartnerApplication]{
+		url:  func(p *directory.PartnerApplication) string { return p.AuthMetadataURL },
+		read: s.directPartner,
+		apply: func(p *directory.PartnerApplication, next directory.PartnerApplication) {
+			p.UseAuthServer, p.ApplicationIdentifier, p.IssuerIdentifier = false, next.ApplicationIdentifier, next.IssuerIdentifier
+			p.Realm, p.CertificateStrings = next.Realm, next.CertificateStrings
+		},
 	})
-}
-
-func (s *Service) nextPartner(ctx context.Context, actor Actor, op string, sc scope, identity string, refresh bool, fn func(*directory.PartnerApplication) error) (*directory.PartnerApplication, error) {
-	if err := s.permit(ctx, actor, op, sc); err != nil {
-		return nil, err
-	}
-	o, err := s.Store.Organization(ctx, sc.org)
-	if err != nil {
-		return nil, err
-	}
-	o = o.Clone()
-	at, err := partnerApplications.find(o, identity)
-	if err != nil {
-		return nil, err
-	}
-	p := &o.PartnerApplications[at]
-	was := p.AuthMetadataURL
-	if err := fn(p); err != nil {
-		return nil, err
-	}
-	switch {
-	case p.AuthMetadataURL == "" && refresh:
-		return nil, errNoURL
-	case p.AuthMetadataURL == "" || !refresh && p.AuthMetadataURL == was:
-		return nil, nil
-	}
-	n, err := s.directPartner(ctx, *p)
-	return &n, err
 }
 
 // RemovePartnerApplication removes an application (cmdlet reference 4.8).

@@ -258,19 +258,7 @@ func (d *Deployment) serviceClient(org *directory.Organization, _ *directory.Ava
 	if err != nil {
 		return nil, fmt.Errorf("service account: %w", err)
 	}
-	return safehttp.Client(basicAuth{d.safe, user, password}, d.set.Dial), nil
-}
-
-// basicAuth signs requests in by HTTP Basic. A redirect elsewhere is refused by safehttp.
-type basicAuth struct {
-	next           http.RoundTripper
-	user, password string
-}
-
-func (b basicAuth) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.SetBasicAuth(b.user, b.password)
-	return b.next.RoundTrip(r)
+	return safehttp.Client(safehttp.BasicAuth{Base: d.safe, User: user, Password: password}, d.set.Dial), nil
 }
 
 // metadata is the document that an organization publishes (oauth-s2s reference 1.2).

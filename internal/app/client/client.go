@@ -72,7 +72,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	base = &url.URL{Scheme: base.Scheme, Host: base.Host, Path: "/"}
-	return &Client{http: safehttp.Client(basic{t, o.User, o.Password}, cfg), transport: t, base: base, o: o}, nil
+	return &Client{http: safehttp.Client(safehttp.BasicAuth{Base: t, User: o.User, Password: o.Password}, cfg), transport: t, base: base, o: o}, nil
 }
 
 // ForLab is the options to act as one mailbox of a lab, at its own node.
@@ -82,19 +82,6 @@ func (l *LabFile) ForLab(m LabMailbox) Options {
 
 // Host is the server's host name.
 func (c *Client) Host() string { return c.base.Hostname() }
-
-// basic adds the password to requests for the server; redirects to other hosts
-// are refused by safehttp.
-type basic struct {
-	next           http.RoundTripper
-	user, password string
-}
-
-func (b basic) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.SetBasicAuth(b.user, b.password)
-	return b.next.RoundTrip(r)
-}
 
 // Import sends one calendar file to a mailbox. progress may be nil.
 func (c *Client) Import(ctx context.Context, mailbox, name string, file io.Reader, progress func(done, total int)) (*directory.ImportSummary, error) {

@@ -125,3 +125,10 @@ func TestLevels(t *testing.T) {
 		}
 	}
 }
+
+func TestNoRoleImpliesAnother(t *testing.T) {
+	a := directory.Account{Roles: []string{directory.RoleAdmin}}
+	if !a.HasRole(directory.RoleAdmin) || a.HasRole(directory.RoleImpersonation) || a.HasRole(directory.RoleImport) {
+		t.Errorf("roles %v: HasRole is not exact", a.Roles)
+	}
+}

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"busybridge/internal/freebusy"
@@ -132,12 +133,6 @@ const (
 	RoleImpersonation = "ApplicationImpersonation"
 )
 
-// HasRole reports whether the account has the role, or RoleAdmin.
-func (a *Account) HasRole(role string) bool {
-	for _, r := range a.Roles {
-		if r == role || r == RoleAdmin {
-			return true
-		}
-	}
-	return false
-}
+// HasRole reports whether the account has the role. No role implies another: an
+// administrator who may impersonate has been given that role.
+func (a *Account) HasRole(role string) bool { return slices.Contains(a.Roles, role) }

@@ -62,8 +62,9 @@ generate-zones: ## rewrite the time zone table from the Unicode CLDR (needs npm)
 generate-check: ## fail when a generated file is not what its input says
 	scripts/generate-check.sh
 
-bench: ## all benchmarks; BENCH=regexp BENCHTIME=1s
+bench: build ## all benchmarks; BENCH=regexp BENCHTIME=1s; then what an answer costs beside the floor
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $$(grep -rl --include='*_test.go' '^func Benchmark' internal cmd | xargs -n1 dirname | sort -u | sed 's|^|./|')
+	$(GO) run -buildvcs=false ./bench/answers
 
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	FUZZTIME=$(FUZZTIME) FUZZTOTAL=$(FUZZTOTAL) scripts/fuzz.sh

@@ -47,7 +47,7 @@ directory, audit < store
 # Only app sees all; lab is made of whole apps.
 serve, admin, source, store < app
 app < lab
-lab < cmd
+lab < cmd, bench
 # Tests of the repository and of outside clients are not part of the program.
 NONE < deptest, clients
 `

@@ -58,13 +58,9 @@ func New(o Options) (*Client, error) {
 		cfg.AllowPrivate = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	}
 	if o.CAFile != "" {
-		pem, err := os.ReadFile(o.CAFile)
-		if err != nil {
+		var err error
+		if cfg.Roots, err = ReadRoots(o.CAFile); err != nil {
 			return nil, err
-		}
-		cfg.Roots = x509.NewCertPool()
-		if !cfg.Roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: no certificate in it", o.CAFile)
 		}
 	}
 	t, err := safehttp.Transport(cfg)
@@ -73,6 +69,19 @@ func New(o Options) (*Client, error) {
 	}
 	base = &url.URL{Scheme: base.Scheme, Host: base.Host, Path: "/"}
 	return &Client{http: safehttp.Client(safehttp.BasicAuth{Base: t, User: o.User, Password: o.Password}, cfg), transport: t, base: base, o: o}, nil
+}
+
+// ReadRoots reads a PEM file of certificate authorities.
+func ReadRoots(name string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no certificate in it", name)
+	}
+	return pool, nil
 }
 
 // ForLab is the options to act as one mailbox of a lab, at its own node.

@@ -106,23 +106,22 @@ func (s *Store) loadOrganization(ctx context.Context, q querier, id directory.Or
 
 // Organizations returns the snapshots of all organizations, by name.
 func (s *Store) Organizations(ctx context.Context) ([]*directory.Organization, error) {
-	return s.organizations(ctx, `SELECT org_id, version FROM organizations ORDER BY name_key`)
+	return s.organizations(ctx, s.stmts.organizations)
 }
 
 // OrganizationsAt returns the organizations with a server of that host name, by
 // name. There may be none.
 func (s *Store) OrganizationsAt(ctx context.Context, host string) ([]*directory.Organization, error) {
-	return s.organizations(ctx, `SELECT o.org_id, o.version FROM organization_hosts h JOIN organizations o ON o.org_id = h.org_id
-		WHERE h.host = $1 ORDER BY o.name_key`, strings.ToLower(host))
+	return s.organizations(ctx, s.stmts.organizationsAt, strings.ToLower(host))
 }
 
-func (s *Store) organizations(ctx context.Context, query string, args ...any) ([]*directory.Organization, error) {
+func (s *Store) organizations(ctx context.Context, stmt *sql.Stmt, args ...any) ([]*directory.Organization, error) {
 	type at struct {
 		id      directory.OrgID
 		version int64
 	}
 	var found []at
-	rows, err := s.read.QueryContext(ctx, query, args...)
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func missing(err error) error {
 
 // statements are the look-ups of the hot path, prepared on the readers.
 type statements struct {
-	organizationVersion, organizationByDomain, organizationByTenant,
+	organizations, organizationsAt, organizationVersion, organizationByDomain, organizationByTenant,
 	recipient, recipientByID, recipientByUPN, account, realm, setting *sql.Stmt
 }
 
@@ -57,6 +57,9 @@ func (s *Store) prepare(ctx context.Context) error {
 		stmt  **sql.Stmt
 		query string
 	}{
+		{&s.stmts.organizations, `SELECT org_id, version FROM organizations ORDER BY name_key`},
+		{&s.stmts.organizationsAt, `SELECT o.org_id, o.version FROM organization_hosts h JOIN organizations o ON o.org_id = h.org_id
+			WHERE h.host = $1 ORDER BY o.name_key`},
 		{&s.stmts.organizationVersion, `SELECT version FROM organizations WHERE org_id = $1`},
 		{&s.stmts.organizationByDomain, `SELECT o.org_id, o.version FROM organization_domains d JOIN organizations o ON o.org_id = d.org_id WHERE d.domain = $1`},
 		{&s.stmts.organizationByTenant, `SELECT org_id, version FROM organizations WHERE tenant = $1 AND tenant <> ''`},

@@ -206,7 +206,7 @@ func program(file *client.LabFile, mailboxes, days int) (*asked, error) {
 	}
 	var me client.LabMailbox
 	zone := wintz.UTCRule
-	start := time.Now().UTC().Truncate(24 * time.Hour)
+	start := time.Now().UTC().Truncate(24 * time.Hour) //nolint:forbidigo // the lab's calendars are asked as of today
 	q := &ews.AvailabilityRequest{
 		Header: ews.Header{Version: "Exchange2013_SP1"}, Zone: &zone,
 		FreeBusy: &ews.FreeBusyOptions{
@@ -269,6 +269,7 @@ func startLab(ctx context.Context, binary string) (*child, *client.LabFile, erro
 	if err != nil {
 		return nil, nil, err
 	}
+	//nolint:gosec // who measures names the program
 	c := &child{cmd: exec.CommandContext(ctx, binary, "lab", "--dir", temp, "--port", "0", "--json"), temp: temp}
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {
@@ -301,6 +302,7 @@ func startFloor(ctx context.Context, like *asked, body []byte) (*child, *asked, 
 	if err != nil {
 		return nil, nil, err
 	}
+	//nolint:gosec // this program itself
 	c := &child{cmd: exec.CommandContext(ctx, self, "-floor", f.Name()), temp: f.Name()}
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {

@@ -35,7 +35,7 @@ func (c Challenge) String() string {
 			case ch == '"' || ch == '\\':
 				b.WriteByte('\\')
 				b.WriteByte(ch)
-			case ch >= ' ' && ch != 0x7f:
+			case !control(ch):
 				b.WriteByte(ch)
 			}
 		}
@@ -253,8 +253,11 @@ func (p *authParser) quoted() (string, error) {
 			return b.String(), nil
 		case c == '\\' && p.i+1 < len(p.s):
 			p.i++
+			if control(p.s[p.i]) { // RFC 9110 5.6.4: a quoted-pair is none either
+				return "", p.errorf("control character")
+			}
 			b.WriteByte(p.s[p.i])
-		case c < ' ' && c != '\t', c == 0x7f:
+		case control(c):
 			return "", p.errorf("control character")
 		default:
 			b.WriteByte(c)
@@ -262,6 +265,9 @@ func (p *authParser) quoted() (string, error) {
 	}
 	return "", p.errorf("quoted string has no end")
 }
+
+// control reports whether c may not stand in a quoted string.
+func control(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 func (p *authParser) token() string {
 	start := p.i

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -179,9 +178,7 @@ func (e *env) writeDetails(r *availabilityReport) error {
 }
 
 func (e *env) writeJSON(r *availabilityReport) error {
-	enc := json.NewEncoder(e.stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(struct {
+	return e.printJSON(struct {
 		Start   time.Time       `json:"start"`
 		End     time.Time       `json:"end"`
 		Answers []client.Answer `json:"answers"`

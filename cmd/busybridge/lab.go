@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -84,9 +83,7 @@ func (e *env) labOnce(cmd *cobra.Command, o lab.Options, asJSON bool) error {
 		return labError(err)
 	}
 	if asJSON {
-		enc := json.NewEncoder(e.stdout)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(report); err != nil {
+		if err := e.printJSON(report); err != nil {
 			return err
 		}
 	}
@@ -111,9 +108,7 @@ func (e *env) labServe(cmd *cobra.Command, o lab.Options, asJSON bool) (err erro
 		}
 	}
 	if asJSON {
-		enc := json.NewEncoder(e.stdout)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(l.File()); err != nil {
+		if err := e.printJSON(l.File()); err != nil {
 			return err
 		}
 	} else if err := l.Describe(e.stdout); err != nil {

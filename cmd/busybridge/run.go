@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -124,6 +125,13 @@ func (e *env) logger(level slog.Level, json bool) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: level}))
 	}
 	return slog.New(tint.NewTextHandler(e.stderr, &tint.Options{Level: level, NoColor: !isTerminal(e.stderr)}))
+}
+
+// printJSON prints v for programs that people read too.
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }
 
 // isTerminal reports whether a stream is a terminal.

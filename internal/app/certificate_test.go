@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"busybridge/internal/directory"
 	"busybridge/internal/trust"
 )
 
@@ -38,7 +39,7 @@ func TestCertificateFileIsReadAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := trust.Thumbprint(c.Certificate[0]); got != want {
+		if got := directory.Thumbprint(c.Certificate[0]); got != want {
 			t.Errorf("%s: certificate %s, want %s", when, got, want)
 		}
 	}

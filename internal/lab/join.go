@@ -219,10 +219,8 @@ func (l *Lab) organization(ctx context.Context, name deploymentName) (*directory
 
 // currentCertificate is the certificate that the organization signs with, without its key.
 func currentCertificate(org *directory.Organization) ([]byte, error) {
-	for i := range org.Certificates {
-		if org.Certificates[i].Thumbprint == org.AuthConfig.CurrentCertificateThumbprint {
-			return org.Certificates[i].DER, nil
-		}
+	if c := org.Certificate(org.AuthConfig.CurrentCertificateThumbprint); c != nil {
+		return c.DER, nil
 	}
 	return nil, fmt.Errorf("organization %s has no current certificate", org.Name)
 }
@@ -359,7 +357,12 @@ func (l *Lab) upload(ctx context.Context, dir *admin.Service, der []byte) error 
 		if err != nil {
 			return err
 		}
-		_, err = l.deployments[authorize].Store.UpdateRealm(ctx, l.realmID(ctx), func(r *directory.Realm) error {
+		store := l.deployments[authorize].Store
+		realm, err := store.Realm(ctx, initial)
+		if err != nil {
+			return err
+		}
+		_, err = store.UpdateRealm(ctx, realm.ID, func(r *directory.Realm) error {
 			for i := range r.Principals {
 				if p := &r.Principals[i]; p.AppPrincipalID == directory.ExchangeAppID {
 					p.KeyCredentials = append(p.KeyCredentials, directory.KeyCredential{
@@ -378,14 +381,6 @@ func (l *Lab) upload(ctx context.Context, dir *admin.Service, der []byte) error 
 	}
 	_, err = dir.NewServicePrincipalCredential(ctx, operator, initial, directory.ExchangeAppID, admin.CredentialParams{Value: der, EndDate: &cert.NotAfter})
 	return err
-}
-
-func (l *Lab) realmID(ctx context.Context) string {
-	r, err := l.deployments[authorize].Store.Realm(ctx, initial)
-	if err != nil {
-		return initial
-	}
-	return r.ID
 }
 
 // register appends the wildcard to the names of the Exchange service principal.
@@ -412,7 +407,7 @@ func (l *Lab) verify(ctx context.Context, from deploymentName, mailbox, url stri
 }
 
 // describe fills lab.json and writes it.
-func (l *Lab) describe(context.Context) error {
+func (l *Lab) describe() error {
 	for _, name := range []deploymentName{onprem, cloud} {
 		for _, p := range people[name] {
 			node := p.node

@@ -117,14 +117,14 @@ func (l *Lab) start(ctx context.Context) (err error) {
 			ln.Close()
 		}
 	}
-	registries := map[deploymentName]*opsserver.Server{}
+	ops := map[deploymentName]*opsserver.Server{}
 	for _, name := range []deploymentName{authorize, cloud, onprem} {
-		if registries[name], err = l.open(ctx, name); err != nil {
+		if ops[name], err = l.open(ctx, name); err != nil {
 			closeAll()
 			return err
 		}
 	}
-	if err := l.serve(ctx, listeners, registries); err != nil {
+	if err := l.serve(ctx, listeners, ops); err != nil {
 		closeAll()
 		return err
 	}
@@ -133,7 +133,7 @@ func (l *Lab) start(ctx context.Context) (err error) {
 			return errors.Join(err, l.Close())
 		}
 	}
-	if err := l.describe(ctx); err != nil {
+	if err := l.describe(); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	return nil

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
@@ -25,12 +24,6 @@ var ErrNoCertificate = errors.New("missing signing certificate")
 // ExchangeCertificateSubject is the subject of the certificate that Exchange's
 // setup makes (oauth-s2s 6.1).
 const ExchangeCertificateSubject = "CN=Microsoft Exchange Server Auth Certificate"
-
-// Thumbprint is the SHA-1 of a DER certificate in 40 upper-case hex digits.
-func Thumbprint(der []byte) string {
-	sum := sha1.Sum(der)
-	return strings.ToUpper(hex.EncodeToString(sum[:]))
-}
 
 // X5T is the SHA-1 of a DER certificate in base64url without padding.
 func X5T(der []byte) string {
@@ -73,7 +66,7 @@ func NewSigningCertificate(subject string, now, until time.Time) (directory.Cert
 	if err != nil {
 		return directory.Certificate{}, fmt.Errorf("make certificate %q: %w", subject, err)
 	}
-	return directory.Certificate{Thumbprint: Thumbprint(der), FriendlyName: subject, DER: der, Key: private}, nil
+	return directory.Certificate{Thumbprint: directory.Thumbprint(der), FriendlyName: subject, DER: der, Key: private}, nil
 }
 
 // A signer is a certificate ready to sign with.

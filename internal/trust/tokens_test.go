@@ -401,12 +401,12 @@ func TestOrganizationDocument(t *testing.T) {
 
 func TestNewSigningCertificate(t *testing.T) {
 	c := certKey("org").cert
-	if c.Thumbprint != trust.Thumbprint(c.DER) || len(c.Thumbprint) != 40 || len(c.Key) == 0 {
+	if c.Thumbprint != directory.Thumbprint(c.DER) || len(c.Thumbprint) != 40 || len(c.Key) == 0 {
 		t.Errorf("%+v", c)
 	}
 	v := vectors(t)
 	der, err := base64.StdEncoding.DecodeString(v["org-cert"])
-	if err != nil || trust.Thumbprint(der) != "0015EFC145A52D3BF4729384A0959875C4839E10" || trust.X5T(der) != "ABXvwUWlLTv0cpOEoJWYdcSDnhA" {
+	if err != nil || directory.Thumbprint(der) != "0015EFC145A52D3BF4729384A0959875C4839E10" || trust.X5T(der) != "ABXvwUWlLTv0cpOEoJWYdcSDnhA" {
 		t.Error("thumbprint of the vector")
 	}
 	if _, err := trust.NewSigningCertificate("CN=", start, start.Add(time.Hour)); err == nil {

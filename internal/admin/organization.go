@@ -91,3 +91,11 @@ func (s *Service) NewAcceptedDomain(ctx context.Context, actor Actor, org direct
 	}
 	return create(ctx, s, actor, "New-AcceptedDomain", org, acceptedDomains, d)
 }
+
+// ViewOrganization is the organization, for an actor that may read it by op.
+func (s *Service) ViewOrganization(ctx context.Context, actor Actor, op string, org directory.OrgID) (*directory.Organization, error) {
+	if err := s.permitView(ctx, actor, op, scope{org: org, object: "Organization"}); err != nil {
+		return nil, err
+	}
+	return s.Store.Organization(ctx, org)
+}

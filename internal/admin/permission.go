@@ -141,3 +141,11 @@ func (s *Service) permit(ctx context.Context, actor Actor, op string, sc scope) 
 	}
 	return fmt.Errorf("%w: %s has no role for it", ErrForbidden, actor.Name)
 }
+
+// permitView is permit for operations that only read. A refusal is recorded.
+func (s *Service) permitView(ctx context.Context, actor Actor, op string, sc scope) error {
+	if err := s.permit(ctx, actor, op, sc); err != nil {
+		return s.finish(ctx, actor, op, sc, err)
+	}
+	return nil
+}

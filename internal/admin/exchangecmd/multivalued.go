@@ -1,0 +1,87 @@
+package exchangecmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"busybridge/internal/ps/object"
+)
+
+// A multiValued is a list-valued parameter (MVP, 3.7): a value, several values,
+// or on Set- cmdlets @{Add=…; Remove=…}.
+type multiValued struct {
+	set         []string
+	add, remove []string
+	edits       bool
+}
+
+// BindPS implements interp.Binder.
+func (m *multiValued) BindPS(v any) error {
+	*m = multiValued{}
+	h, ok := object.Base(v).(*object.Hashtable)
+	if !ok {
+		m.set = texts(v)
+		return nil
+	}
+	m.edits = true
+	for k, v := range h.All() {
+		switch strings.ToLower(object.String(k)) {
+		case "add":
+			m.add = texts(v)
+		case "remove":
+			m.remove = texts(v)
+		case "@odata.type":
+		default:
+			return fmt.Errorf("a multi-valued property takes a list, or @{Add=...; Remove=...}; %q is neither Add nor Remove", object.String(k))
+		}
+	}
+	return nil
+}
+
+// texts is v as a list of strings; null is none. An element that is an object
+// with a Domain (7.2) is that.
+func texts(v any) []string {
+	if v == nil {
+		return nil
+	}
+	items, ok := object.Items(object.Base(v))
+	if !ok {
+		items = []any{v}
+	}
+	out := make([]string, 0, len(items))
+	for _, i := range items {
+		if s := object.String(i); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// apply is the list after the change; without regard to case, each value once.
+func (m *multiValued) apply(now []string) []string {
+	if !m.edits {
+		return slices.Clone(m.set)
+	}
+	out := slices.Clone(now)
+	same := func(s string) func(string) bool { return func(o string) bool { return strings.EqualFold(s, o) } }
+	for _, s := range m.remove {
+		out = slices.DeleteFunc(out, same(s))
+	}
+	for _, s := range m.add {
+		if !slices.ContainsFunc(out, same(s)) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// A domain is an element of a list of domains: it compares and prints as a
+// string, and has a member Domain (7.2).
+func domains(names []string) *object.Array {
+	items := make([]any, len(names))
+	for i, n := range names {
+		items[i] = object.Wrap(n).Add("Domain", n)
+	}
+	return &object.Array{Items: items}
+}

@@ -20,6 +20,7 @@ import (
 	"busybridge/internal/audit"
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/acs"
+	"busybridge/internal/spec/fedmeta"
 	"busybridge/internal/spec/jose"
 )
 
@@ -156,6 +157,31 @@ func (a *Authority) Metadata(ctx context.Context, realm, host string) (*acs.Docu
 	d.AllowedAudiences = append(d.AllowedAudiences, acs.Audience{PID: c.ACSPrincipalID, Host: c.ACSHost, Realm: r.ID}.String())
 	for i := range cfg.Certificates {
 		d.Keys = append(d.Keys, acs.Key{Certificate: cfg.Certificates[i].DER})
+	}
+	return d, nil
+}
+
+// FederationMetadata is the document by which a tenant is known to readers of
+// Entra's metadata (oauth-s2s 1.5): the login hosts publish it. The tenant may be
+// named by GUID or verified domain; an unknown one, another host, and a cloud
+// without issuer of this kind are directory.ErrNotFound.
+func (a *Authority) FederationMetadata(ctx context.Context, realm, host string) (*fedmeta.Document, error) {
+	cfg, err := a.cfg.Authority(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("federation metadata of %q: %w", realm, err)
+	}
+	at := slices.IndexFunc(cfg.Cloud.LoginHosts, func(h string) bool { return acs.SameHost(h, host) })
+	if at < 0 || cfg.Cloud.V1IssuerBase == "" {
+		return nil, fmt.Errorf("federation metadata of %q: there is none at host %q: %w", realm, host, directory.ErrNotFound)
+	}
+	r, err := a.cfg.Realms.Realm(ctx, strings.ToLower(realm))
+	if err != nil {
+		return nil, fmt.Errorf("federation metadata of %q: %w", realm, err)
+	}
+	d := &fedmeta.Document{ID: "_" + r.ID, EntityID: strings.TrimSuffix(cfg.Cloud.V1IssuerBase, "/") + "/" + r.ID + "/",
+		Endpoint: "https://" + cfg.Cloud.LoginHosts[at] + "/" + r.ID + "/wsfed"}
+	for i := range cfg.Certificates {
+		d.Certificates = append(d.Certificates, cfg.Certificates[i].DER)
 	}
 	return d, nil
 }

@@ -74,7 +74,7 @@ func realmAt(org *directory.Organization, s *directory.AuthServer) string {
 // chooseIssuer picks the authorization server that both org and the resource
 // trust (oauth-s2s 2.2); one whose DomainName covers the user's domain is
 // preferred. Entries "@*" match any realm.
-func chooseIssuer(org *directory.Organization, ch acs.Challenge, userDomain string) (*directory.AuthServer, error) {
+func chooseIssuer(org *directory.Organization, ch acs.Challenge, userDomain string, trace *Trace) (*directory.AuthServer, error) {
 	var found *directory.AuthServer
 	for i := range org.AuthServers {
 		s := &org.AuthServers[i]
@@ -83,7 +83,9 @@ func chooseIssuer(org *directory.Organization, ch acs.Challenge, userDomain stri
 			continue
 		}
 		name := acs.PrincipalName{PID: s.IssuerIdentifier, Realm: realm}
-		if !slices.ContainsFunc(ch.TrustedIssuers, func(p acs.PrincipalName) bool { return p.Covers(name) }) {
+		trusted := slices.ContainsFunc(ch.TrustedIssuers, func(p acs.PrincipalName) bool { return p.Covers(name) })
+		trace.compared(s, name, trusted)
+		if !trusted {
 			continue
 		}
 		if covers(s.DomainName, userDomain) {
@@ -94,6 +96,7 @@ func chooseIssuer(org *directory.Organization, ch acs.Challenge, userDomain stri
 		}
 	}
 	if found == nil {
+		trace.noIssuer(ch)
 		return nil, fmt.Errorf("%w: The trusted issuers contained the following entries '%s'. None of them are configured locally.",
 			ErrNoIssuer, strings.ToValidUTF8(ch.Issuers, "?"))
 	}

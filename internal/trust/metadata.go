@@ -7,15 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/acs"
+	"busybridge/internal/spec/fedmeta"
 )
 
-// Metadata reads metadata documents. See authorityclient.Client.
+// Metadata reads metadata documents: those of ACS, and the federation metadata
+// of Entra. See authorityclient.Client.
 type Metadata interface {
 	FetchMetadata(ctx context.Context, url string) (*acs.Document, error)
+	FetchFederationMetadata(ctx context.Context, url string) (*fedmeta.Document, error)
 }
 
 // ErrMetadata: a metadata document cannot be used for what it was fetched for.
@@ -50,19 +54,75 @@ func AuthServerFrom(doc *acs.Document, name, metadataURL string, now time.Time) 
 	return s, nil
 }
 
-// refreshed returns s with what a newer document says. Name, what is enabled and
-// a realm that was left open stay; another issuer or realm is an error.
-func refreshed(s directory.AuthServer, doc *acs.Document, now time.Time) (directory.AuthServer, error) {
-	n, err := AuthServerFrom(doc, s.Name, s.AuthMetadataURL, now)
-	if err != nil {
-		return s, err
+// FederationServerFrom makes the AuthServer of an Entra issuer's federation
+// metadata (oauth-s2s 1.4). The endpoints stand in no such document: they are
+// those for every tenant at the host that the document came from. Tokens of
+// server-to-server trust are neither asked from such a server nor accepted of it;
+// it advertises the address where people sign in.
+func FederationServerFrom(doc *fedmeta.Document, name, metadataURL string, now time.Time) (directory.AuthServer, error) {
+	fail := func(format string, args ...any) (directory.AuthServer, error) {
+		return directory.AuthServer{}, fmt.Errorf("%w: %s: %s", ErrMetadata, metadataURL, fmt.Sprintf(format, args...))
 	}
+	at, err := url.Parse(metadataURL)
+	if err != nil || at.Host == "" {
+		return fail("no URL")
+	}
+	issuer, err := url.Parse(doc.EntityID)
+	realm := strings.ToLower(doc.Tenant())
+	switch {
+	case err != nil || issuer.Scheme != "https" || issuer.Host == "" || issuer.User != nil:
+		return fail("entityID %q is no https URL", doc.EntityID)
+	case !directory.IsGUID(realm):
+		return fail("entityID %q names no tenant: put the tenant or one of its domains into the metadata URL", doc.EntityID)
+	case len(doc.Certificates) == 0:
+		_, err := fail("no signing key")
+		return directory.AuthServer{}, errors.Join(append([]error{err}, doc.Refused...)...)
+	}
+	s := directory.AuthServer{
+		Common: directory.Common{Name: name, WhenCreated: now, WhenChanged: now},
+		Type:   directory.AuthServerAzureAD, IssuerIdentifier: doc.EntityID, Realm: realm,
+		TokenIssuingEndpoint:  "https://" + at.Host + "/common/oauth2/token",
+		AuthorizationEndpoint: "https://" + at.Host + "/common/oauth2/authorize",
+		AuthMetadataURL:       metadataURL, Enabled: true, RefreshedAt: now,
+	}
+	for _, der := range doc.Certificates {
+		s.CertificateStrings = append(s.CertificateStrings, base64.StdEncoding.EncodeToString(der))
+	}
+	return s, nil
+}
+
+// ReadAuthServer fetches the metadata of s and makes the AuthServer of it, in
+// the form that its type says. It keeps nothing of s but name, type and URL.
+func ReadAuthServer(ctx context.Context, m Metadata, s directory.AuthServer, now time.Time) (directory.AuthServer, error) {
+	switch {
+	case isACS(&s):
+		doc, err := m.FetchMetadata(ctx, s.AuthMetadataURL)
+		if err != nil {
+			return directory.AuthServer{}, err
+		}
+		return AuthServerFrom(doc, s.Name, s.AuthMetadataURL, now)
+	case s.Type == directory.AuthServerAzureAD:
+		doc, err := m.FetchFederationMetadata(ctx, s.AuthMetadataURL)
+		if err != nil {
+			return directory.AuthServer{}, err
+		}
+		return FederationServerFrom(doc, s.Name, s.AuthMetadataURL, now)
+	}
+	return directory.AuthServer{}, fmt.Errorf("%w: the type %q is none of %s, %s", ErrMetadata, s.Type, directory.AuthServerACS, directory.AuthServerAzureAD)
+}
+
+// refreshed returns s with what n, made of a newer document, says. Name, what is
+// enabled and a realm that was left open stay; another issuer or realm is an error.
+func refreshed(s, n directory.AuthServer, now time.Time) (directory.AuthServer, error) {
 	if n.IssuerIdentifier != s.IssuerIdentifier || s.Realm != "" && n.Realm != s.Realm {
 		return s, fmt.Errorf("%w: %s: issuer is now %s@%s, was %s@%s", ErrMetadata, s.AuthMetadataURL,
 			n.IssuerIdentifier, n.Realm, s.IssuerIdentifier, s.Realm)
 	}
 	s.CertificateStrings, s.AllowedAudiences = n.CertificateStrings, n.AllowedAudiences
 	s.TokenIssuingEndpoint, s.RefreshedAt = n.TokenIssuingEndpoint, now
+	if n.AuthorizationEndpoint != "" {
+		s.AuthorizationEndpoint = n.AuthorizationEndpoint
+	}
 	return s, nil
 }
 

@@ -59,6 +59,15 @@ func HashPassword(pw string) (string, error) {
 	return h.String(), err
 }
 
+// NoPassword returns a hash string of today's cost that no password is known
+// for: verified for a user who is not there, it takes as long as for another.
+func NoPassword() string {
+	h := passwordHash{memory: passwordMemory, time: passwordTime, threads: passwordThreads, salt: make([]byte, passwordSalt), hash: make([]byte, passwordKey)}
+	rand.Read(h.salt)
+	rand.Read(h.hash)
+	return h.String()
+}
+
 // VerifyPassword reports whether pw belongs to the PHC string, and whether it
 // should be hashed anew because the parameters are no longer ours. It waits
 // while two others are computed; ctx ends the waiting.

@@ -8,6 +8,23 @@ import (
 )
 
 // cheap is a hash of pw with parameters that take no time.
+// A user who is not there is refused as slowly as one who is.
+func TestNoPassword(t *testing.T) {
+	h := NoPassword()
+	got, err := parsePasswordHash(h)
+	if err != nil || got.memory != passwordMemory || got.time != passwordTime || got.threads != passwordThreads || len(got.hash) != passwordKey {
+		t.Fatalf("%s: %+v, %v", h, got, err)
+	}
+	if h == NoPassword() {
+		t.Error("it is the same each time")
+	}
+	for _, pw := range []string{"", "correct horse"} {
+		if ok, rehash, err := VerifyPassword(t.Context(), h, pw); ok || rehash || err != nil {
+			t.Errorf("%q: %t, %t, %v", pw, ok, rehash, err)
+		}
+	}
+}
+
 func cheap(t *testing.T, pw string) string {
 	t.Helper()
 	h := passwordHash{memory: 8, time: 1, threads: 1, salt: []byte("saltsalt")}

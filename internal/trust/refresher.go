@@ -124,7 +124,7 @@ func (r *Refresher) refreshDue(ctx context.Context) {
 			r.mu.Lock()
 			wait := now.Before(r.retry[k].next)
 			r.mu.Unlock()
-			if s.Enabled && isACS(s) && s.AuthMetadataURL != "" && !wait && now.Sub(s.RefreshedAt) >= r.cfg.Every && ctx.Err() == nil {
+			if s.Enabled && s.AuthMetadataURL != "" && !wait && now.Sub(s.RefreshedAt) >= r.cfg.Every && ctx.Err() == nil {
 				r.refreshLogged(ctx, k)
 			}
 		}
@@ -162,28 +162,29 @@ func (r *Refresher) refresh(ctx context.Context, k serverKey) error {
 	if err != nil {
 		return fmt.Errorf("refresh auth server %q: %w", k.name, err)
 	}
-	url := ""
+	var was directory.AuthServer
 	for _, org := range orgs {
 		for i := range org.AuthServers {
 			if org.ID == k.org && org.AuthServers[i].Name == k.name {
-				url = org.AuthServers[i].AuthMetadataURL
+				was = org.AuthServers[i]
 			}
 		}
 	}
-	if url == "" {
+	if was.AuthMetadataURL == "" {
 		return fmt.Errorf("refresh auth server %q: no metadata URL: %w", k.name, directory.ErrNotFound)
 	}
 	fetch, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
-	doc, err := r.cfg.Metadata.FetchMetadata(fetch, url)
+	now := r.cfg.Now()
+	read, err := ReadAuthServer(fetch, r.cfg.Metadata, was, now)
 	if err != nil {
-		return fmt.Errorf("Cannot acquire auth metadata document from '%s'. Error: %w", url, err)
+		return fmt.Errorf("Cannot acquire auth metadata document from '%s'. Error: %w", was.AuthMetadataURL, err)
 	}
 	err = r.cfg.Servers.UpdateAuthServer(ctx, k.org, k.name, func(s *directory.AuthServer) error {
-		if s.AuthMetadataURL != url {
+		if s.AuthMetadataURL != was.AuthMetadataURL || s.Type != was.Type {
 			return errors.New("its metadata URL was changed meanwhile")
 		}
-		n, err := refreshed(*s, doc, r.cfg.Now())
+		n, err := refreshed(*s, read, now)
 		if err == nil {
 			*s = n
 		}

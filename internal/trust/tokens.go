@@ -38,9 +38,21 @@ func (e *RequestError) Error() string {
 		at = fmt.Sprintf("%s from %q", at, e.AuthServer)
 	}
 	if e.Code != "" {
-		return fmt.Sprintf("%s: Unable to get the token from Auth Server. Error code: '%s'. Description: '%s'.", at, e.Code, e.Description)
+		return at + ": " + e.Reason()
 	}
 	return fmt.Sprintf("%s: %v", at, e.Err)
+}
+
+// Reason is what Exchange says of it: without step and server, and without
+// details of our own certificates.
+func (e *RequestError) Reason() string {
+	switch {
+	case e.Code != "":
+		return fmt.Sprintf("Unable to get the token from Auth Server. Error code: '%s'. Description: '%s'.", e.Code, e.Description)
+	case errors.Is(e.Err, ErrNoCertificate):
+		return "Missing signing certificate."
+	}
+	return strings.TrimPrefix(e.Err.Error(), ErrNoIssuer.Error()+": ")
 }
 
 func (e *RequestError) Unwrap() error { return e.Err }
@@ -130,12 +142,27 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 // or the actor token by itself when as is nil. Errors are *RequestError; they
 // wrap ErrNoIssuer, ErrNoCertificate, an *acs.Error or what the endpoint gave.
 func (t *Tokens) Bearer(ctx context.Context, org *directory.Organization, ch acs.Challenge, host string, as *User) (string, error) {
-	key, server, err := t.keyFor(org, ch, host, as)
+	return t.bearer(ctx, org, ch, host, as, false, nil)
+}
+
+// bearer is Bearer with a trace, which may be nil. Fresh tells it to use no
+// actor token that is kept.
+func (t *Tokens) bearer(ctx context.Context, org *directory.Organization, ch acs.Challenge, host string, as *User, fresh bool, trace *Trace) (string, error) {
+	key, server, err := t.keyFor(org, ch, host, as, trace)
 	if err != nil {
 		return "", err
 	}
-	actor, err := t.actor(ctx, org, server, key)
+	var actor actorToken
+	if fresh {
+		t.actors.drop(key)
+		if actor, err = t.request(ctx, org, server, key, trace); err == nil {
+			t.actors.put(key, actor)
+		}
+	} else {
+		actor, err = t.actor(ctx, org, server, key, trace)
+	}
 	if err != nil {
+		trace.refused(err)
 		return "", err
 	}
 	if as == nil {
@@ -147,34 +174,36 @@ func (t *Tokens) Bearer(ctx context.Context, org *directory.Organization, ch acs
 // Forget drops the cached actor token that Bearer would use: the resource has
 // refused it.
 func (t *Tokens) Forget(org *directory.Organization, ch acs.Challenge, host string, as *User) {
-	if key, _, err := t.keyFor(org, ch, host, as); err == nil {
+	if key, _, err := t.keyFor(org, ch, host, as, nil); err == nil {
 		t.actors.drop(key)
 	}
 }
 
-func (t *Tokens) keyFor(org *directory.Organization, ch acs.Challenge, host string, as *User) (actorKey, *directory.AuthServer, error) {
+func (t *Tokens) keyFor(org *directory.Organization, ch acs.Challenge, host string, as *User, trace *Trace) (actorKey, *directory.AuthServer, error) {
 	domain := ""
 	if as != nil {
 		domain = as.domain()
 	}
-	server, err := chooseIssuer(org, ch, domain)
+	server, err := chooseIssuer(org, ch, domain, trace)
 	if err != nil {
 		return actorKey{}, nil, &RequestError{Step: "choose issuer", Err: err}
 	}
 	tenant := realmAt(org, server)
 	audience := acs.Audience{PID: ch.ClientID, Host: host, Realm: tenant}
 	// The challenge is the resource's word: do not carry rubbish into a request.
-	if parsed, err := acs.ParseAudience(audience.String()); err != nil || parsed != audience {
+	resource := audience.String()
+	if parsed, err := acs.ParseAudience(resource); err != nil || parsed != audience {
 		return actorKey{}, nil, &RequestError{Step: "choose issuer", AuthServer: server.Name,
 			Err: fmt.Errorf("challenge of %q names client_id %q", host, ch.ClientID)}
 	}
-	return actorKey{org.ID, server.TokenIssuingEndpoint, tenant, serviceName(org), audience.String()}, server, nil
+	trace.chosen(org, server, tenant, resource, domain)
+	return actorKey{org.ID, server.TokenIssuingEndpoint, tenant, serviceName(org), resource}, server, nil
 }
 
 // actor returns the cached actor token, waits for the request under way, or
 // makes the request. When the caller that makes it gives up, another one of
 // those who wait goes on.
-func (t *Tokens) actor(ctx context.Context, org *directory.Organization, server *directory.AuthServer, key actorKey) (actorToken, error) {
+func (t *Tokens) actor(ctx context.Context, org *directory.Organization, server *directory.AuthServer, key actorKey, trace *Trace) (actorToken, error) {
 	for {
 		t.mu.Lock()
 		if a, ok := t.actors.get(key); ok && t.cfg.Now().Before(a.expires.Add(-renewBefore)) {
@@ -186,7 +215,7 @@ func (t *Tokens) actor(ctx context.Context, org *directory.Organization, server 
 			f = &flight{done: make(chan struct{})}
 			t.flights[key] = f
 			t.mu.Unlock()
-			return t.fly(ctx, org, server, key, f)
+			return t.fly(ctx, org, server, key, f, trace)
 		}
 		t.mu.Unlock()
 		select {
@@ -200,7 +229,7 @@ func (t *Tokens) actor(ctx context.Context, org *directory.Organization, server 
 	}
 }
 
-func (t *Tokens) fly(ctx context.Context, org *directory.Organization, server *directory.AuthServer, key actorKey, f *flight) (actorToken, error) {
+func (t *Tokens) fly(ctx context.Context, org *directory.Organization, server *directory.AuthServer, key actorKey, f *flight, trace *Trace) (actorToken, error) {
 	defer func() {
 		t.mu.Lock()
 		delete(t.flights, key)
@@ -208,7 +237,7 @@ func (t *Tokens) fly(ctx context.Context, org *directory.Organization, server *d
 		close(f.done)
 	}()
 	f.abandoned = true // also when request panics
-	token, err := t.request(ctx, org, server, key)
+	token, err := t.request(ctx, org, server, key, trace)
 	f.token, f.err, f.abandoned = token, err, err != nil && ctx.Err() != nil
 	if err == nil {
 		t.actors.put(key, token)
@@ -217,7 +246,7 @@ func (t *Tokens) fly(ctx context.Context, org *directory.Organization, server *d
 }
 
 // request signs an assertion (oauth-s2s 3.1) and exchanges it (3.2).
-func (t *Tokens) request(ctx context.Context, org *directory.Organization, server *directory.AuthServer, key actorKey) (actorToken, error) {
+func (t *Tokens) request(ctx context.Context, org *directory.Organization, server *directory.AuthServer, key actorKey, trace *Trace) (actorToken, error) {
 	now := t.cfg.Now()
 	g, err := t.signers.current(org, now)
 	if err != nil {
@@ -234,7 +263,12 @@ func (t *Tokens) request(ctx context.Context, org *directory.Organization, serve
 	if err != nil {
 		return actorToken{}, &RequestError{Step: "sign assertion", AuthServer: server.Name, Err: err}
 	}
-	resp, err := t.cfg.Endpoint.RequestToken(ctx, key.endpoint, acs.TokenRequest{GrantType: acs.GrantJWTBearer, Assertion: assertion, Resource: key.audience})
+	trace.requesting(key.endpoint, key.audience)
+	req := acs.TokenRequest{GrantType: acs.GrantJWTBearer, Assertion: assertion, Resource: key.audience}
+	if trace != nil {
+		req.CorrelationID = trace.RequestID
+	}
+	resp, err := t.cfg.Endpoint.RequestToken(ctx, key.endpoint, req)
 	if err != nil {
 		e := &RequestError{Step: "request token", AuthServer: server.Name, Err: err}
 		if oauth, ok := errors.AsType[*acs.Error](err); ok {

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,9 @@ type Transport struct {
 	Tokens *Tokens                 // required; holds the challenges
 	Org    *directory.Organization // required; whose requests these are
 	As     *User                   // nil: the token speaks for no user
+	// Fresh asks for the challenge and for an actor token anew, whatever is kept.
+	Fresh bool
+	Trace *Trace // nil: nobody watches
 }
 
 // ErrInsecure: a request that needs a token was not for https.
@@ -41,10 +45,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("%w: %s://%s", ErrInsecure, req.URL.Scheme, req.URL.Host)
 	}
 	ctx, site, host := req.Context(), req.URL.Scheme+"://"+req.URL.Host, audienceHost(req)
+	t.Trace.entering()
+	if t.Fresh {
+		t.Tokens.challenges.drop(site)
+	}
 	used, known := t.Tokens.challenges.get(site)
+	known = known && !t.Fresh // another request may have brought it back
 	bearer := "Bearer"
 	if known {
-		token, err := t.Tokens.Bearer(ctx, t.Org, used, host, t.As)
+		token, err := t.bearer(ctx, req, used, host)
 		if err != nil {
 			// Perhaps the challenge is out of date: ask for it again next time.
 			t.Tokens.challenges.drop(site)
@@ -62,6 +71,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return resp, nil
 	}
+	t.Trace.challenged(req.URL, resp.Header, ch)
 	if known {
 		// Another token helps only when the old one is stale or was for another challenge.
 		d, err := acs.ParseDiagnostics(resp.Header.Get(acs.DiagnosticsHeader))
@@ -77,7 +87,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	discard(resp)
-	token, err := t.Tokens.Bearer(ctx, t.Org, ch, host, t.As)
+	token, err := t.bearer(ctx, req, ch, host)
 	if err != nil {
 		if body != nil {
 			body.Close()
@@ -89,6 +99,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.Tokens.challenges.put(site, ch)
 	}
 	return resp, err
+}
+
+func (t *Transport) bearer(ctx context.Context, req *http.Request, ch acs.Challenge, host string) (string, error) {
+	t.Trace.building(ch)
+	token, err := t.Tokens.bearer(ctx, t.Org, ch, host, t.As, t.Fresh, t.Trace)
+	if err == nil {
+		t.Trace.presenting(req.URL, token)
+	}
+	return token, err
 }
 
 func (t *Transport) send(req *http.Request, body io.ReadCloser, authorization string) (*http.Response, error) {

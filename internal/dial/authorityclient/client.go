@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"busybridge/internal/spec/acs"
+	"busybridge/internal/spec/fedmeta"
 )
 
 var (
@@ -68,11 +69,21 @@ func New(cfg Config) (*Client, error) {
 // FetchMetadata reads the metadata document at address: at most 1 MiB, and no
 // redirect to another host. Errors of the document wrap acs.ErrDocument.
 func (c *Client) FetchMetadata(ctx context.Context, address string) (*acs.Document, error) {
-	body, _, err := c.do(ctx, http.MethodGet, address, "", "", acs.MaxDocument)
+	return fetch(ctx, c, address, "application/json", acs.MaxDocument, acs.ParseDocument)
+}
+
+// FetchFederationMetadata reads the federation metadata at address, within the
+// same bounds. Errors of the document wrap fedmeta.ErrDocument.
+func (c *Client) FetchFederationMetadata(ctx context.Context, address string) (*fedmeta.Document, error) {
+	return fetch(ctx, c, address, "application/xml, text/xml, application/samlmetadata+xml", fedmeta.MaxDocument, fedmeta.Parse)
+}
+
+func fetch[T any](ctx context.Context, c *Client, address, accept string, limit int64, parse func([]byte) (*T, error)) (*T, error) {
+	body, _, err := c.do(ctx, http.MethodGet, address, accept, "", "", limit)
 	if err != nil {
 		return nil, fmt.Errorf("metadata at %s: %w", address, err)
 	}
-	doc, err := acs.ParseDocument(body)
+	doc, err := parse(body)
 	if err != nil {
 		return nil, fmt.Errorf("metadata at %s: %w", address, err)
 	}
@@ -82,7 +93,7 @@ func (c *Client) FetchMetadata(ctx context.Context, address string) (*acs.Docume
 // RequestToken posts a token request. An answer that is an OAuth error is an
 // *acs.Error.
 func (c *Client) RequestToken(ctx context.Context, address string, req acs.TokenRequest) (*acs.TokenResponse, error) {
-	body, status, err := c.do(ctx, http.MethodPost, address, req.Encode(), req.CorrelationID, maxTokenBody)
+	body, status, err := c.do(ctx, http.MethodPost, address, "application/json", req.Encode(), req.CorrelationID, maxTokenBody)
 	if status != 0 && status != http.StatusOK && errors.Is(err, ErrStatus) {
 		if oauth, parseErr := acs.ParseError(status, body); parseErr == nil {
 			return nil, fmt.Errorf("token at %s: %w", address, oauth)
@@ -99,7 +110,7 @@ func (c *Client) RequestToken(ctx context.Context, address string, req acs.Token
 }
 
 // do returns body and status; the body also with ErrStatus.
-func (c *Client) do(ctx context.Context, method, address, form, correlation string, limit int64) ([]byte, int, error) {
+func (c *Client) do(ctx context.Context, method, address, accept, form, correlation string, limit int64) ([]byte, int, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return nil, 0, ErrInsecure
@@ -109,7 +120,7 @@ func (c *Client) do(ctx context.Context, method, address, form, correlation stri
 		return nil, 0, err
 	}
 	req.Header.Set("User-Agent", c.userAgent)
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", accept)
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

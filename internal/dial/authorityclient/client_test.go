@@ -15,6 +15,7 @@ import (
 
 	"busybridge/internal/dial/authorityclient"
 	"busybridge/internal/spec/acs"
+	"busybridge/internal/spec/fedmeta"
 )
 
 func serve(t *testing.T, h http.HandlerFunc) (*httptest.Server, *authorityclient.Client) {
@@ -137,6 +138,45 @@ func TestSlowAnswerEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := c.FetchMetadata(ctx, s.URL); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+func TestFederationMetadata(t *testing.T) {
+	want := &fedmeta.Document{EntityID: "https://sts.contoso.com/t/", Endpoint: "https://login.contoso.com/t/wsfed"}
+	answer := want.Append(nil)
+	s, c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if a := r.Header.Get("Accept"); !strings.HasPrefix(a, "application/xml") {
+			t.Errorf("Accept %q", a)
+		}
+		switch r.URL.Path {
+		case "/contoso.com":
+			http.Redirect(w, r, "/t", http.StatusFound)
+		case "/away":
+			http.Redirect(w, r, "https://sts.contoso.com/", http.StatusFound)
+		case "/large":
+			w.Write(append(answer, strings.Repeat(" ", fedmeta.MaxDocument)...))
+		case "/json":
+			fmt.Fprint(w, `{"issuer":"p@t"}`)
+		case "/gone":
+			w.WriteHeader(http.StatusBadRequest)
+			w.Write(answer)
+		default:
+			w.Write(answer)
+		}
+	})
+	got, err := c.FetchFederationMetadata(t.Context(), s.URL+"/contoso.com")
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("%v, %v", d, err)
+	}
+	for path, want := range map[string]error{
+		"/away": authorityclient.ErrRedirect, "/large": authorityclient.ErrTooLarge, "/json": fedmeta.ErrDocument, "/gone": authorityclient.ErrStatus,
+	} {
+		if d, err := c.FetchFederationMetadata(t.Context(), s.URL+path); !errors.Is(err, want) {
+			t.Errorf("%s: %+v, %v", path, d, err)
+		}
+	}
+	if _, err := c.FetchFederationMetadata(t.Context(), "http"+strings.TrimPrefix(s.URL, "https")); !errors.Is(err, authorityclient.ErrInsecure) {
 		t.Error(err)
 	}
 }

@@ -43,6 +43,7 @@ func (s *Server) Routes() []mount.Route {
 	return []mount.Route{
 		{Pattern: "GET /{realm}/metadata/json/1", Handler: s.metadata, Name: "acs-metadata"},
 		{Pattern: "GET /metadata/json/1", Handler: s.metadata, Name: "acs-metadata"},
+		{Pattern: "GET /{realm}/federationmetadata/2007-06/federationmetadata.xml", Handler: s.federationMetadata, Name: "federation-metadata"},
 		{Pattern: "POST /{realm}/tokens/oauth/2", Handler: s.token, Name: "acs-token"},
 	}
 }
@@ -55,7 +56,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	}
 	doc, err := s.cfg.Authority.Metadata(r.Context(), realm, callers.HostOf(r))
 	if errors.Is(err, directory.ErrNotFound) {
-		return writeJSON(w, http.StatusNotFound, &acs.Error{Code: "not_found", Description: "AADSTS90002: Tenant not found.", Codes: []int{90002}})
+		return writeNotFound(w)
 	}
 	if err != nil {
 		return err
@@ -64,7 +65,19 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return write(w, http.StatusOK, body)
+	return write(w, http.StatusOK, typeJSON, body)
+}
+
+// federationMetadata is what New-AuthServer -Type AzureAD reads (oauth-s2s 1.5).
+func (s *Server) federationMetadata(w http.ResponseWriter, r *http.Request) error {
+	doc, err := s.cfg.Authority.FederationMetadata(r.Context(), r.PathValue("realm"), callers.HostOf(r))
+	if errors.Is(err, directory.ErrNotFound) {
+		return writeNotFound(w)
+	}
+	if err != nil {
+		return err
+	}
+	return write(w, http.StatusOK, "application/xml; charset=utf-8", doc.Append(nil))
 }
 
 // token answers a token request; nothing about it may be cached (RFC 6749 5.1).
@@ -118,17 +131,23 @@ func readForm(w http.ResponseWriter, r *http.Request) (acs.TokenRequest, error) 
 	return req, err
 }
 
+func writeNotFound(w http.ResponseWriter) error {
+	return writeJSON(w, http.StatusNotFound, &acs.Error{Code: "not_found", Description: "AADSTS90002: Tenant not found.", Codes: []int{90002}})
+}
+
+const typeJSON = "application/json; charset=utf-8"
+
 func writeJSON(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return write(w, status, body)
+	return write(w, status, typeJSON, body)
 }
 
-func write(w http.ResponseWriter, status int, body []byte) error {
+func write(w http.ResponseWriter, status int, contentType string, body []byte) error {
 	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Type", contentType)
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, err := w.Write(body)

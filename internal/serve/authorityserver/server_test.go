@@ -23,6 +23,7 @@ import (
 	"busybridge/internal/serve/authorityserver"
 	"busybridge/internal/serve/mount"
 	"busybridge/internal/spec/acs"
+	"busybridge/internal/spec/fedmeta"
 	"busybridge/internal/spec/jose"
 	"busybridge/internal/trust"
 )
@@ -134,6 +135,35 @@ func TestMetadata(t *testing.T) {
 		}
 		d, err := acs.ParseDocument(body)
 		if err != nil || d.Realm != tenant || len(d.Keys) != 1 || resp.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+			t.Errorf("%s: %+v, %v, %v", target, d, err, resp.Header)
+		}
+	}
+}
+
+func TestFederationMetadata(t *testing.T) {
+	h, _ := newServer(t)
+	const path, login = "/federationmetadata/2007-06/federationmetadata.xml", "https://login.chinacloudapi.cn"
+	for target, status := range map[string]int{
+		login + "/contoso.com" + path: 200,
+		login + "/" + tenant + "/FederationMetadata/2007-06/FederationMetadata.xml": 200,
+		"https://login.partner.microsoftonline.cn/contoso.com" + path:               200,
+		login + "/nowhere.test" + path:                                              404,
+		"https://" + host + "/contoso.com" + path:                                   404,
+		"https://mail.contoso.com/contoso.com" + path:                               404,
+		login + "/contoso.com/federationmetadata/2006-12/federationmetadata.xml":    404,
+	} {
+		resp := do(t, h, "GET", target, "", nil)
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != status {
+			t.Errorf("%s: status %d: %s", target, resp.StatusCode, body)
+			continue
+		}
+		if status != 200 {
+			continue
+		}
+		d, err := fedmeta.Parse(body)
+		if err != nil || d.EntityID != "https://sts.chinacloudapi.cn/"+tenant+"/" || d.Tenant() != tenant || len(d.Certificates) != 1 ||
+			resp.Header.Get("Content-Type") != "application/xml; charset=utf-8" || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %+v, %v, %v", target, d, err, resp.Header)
 		}
 	}

@@ -112,6 +112,7 @@ var (
 	partMalformed      = &partError{"ErrorInvalidIdMalformed", "Id is malformed."}
 	partFolderNotFound = &partError{"ErrorFolderNotFound", "The specified folder could not be found in the store."}
 	partAccessDenied   = &partError{"ErrorAccessDenied", "Access is denied. Check credentials and try again."}
+	partNonExistent    = &partError{"ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it."}
 	partNoMailbox      = &partError{"ErrorMissingEmailAddress", "When making a request as an account that does not have a mailbox, you must specify the mailbox primary SMTP address for any distinguished folder Ids."}
 )
 
@@ -134,8 +135,11 @@ func (c *call) find(ref ews.FolderRef) (int, *partError) {
 		return i, nil
 	}
 	if ref.Mailbox != "" {
-		if addr, err := smtpaddr.Parse(ref.Mailbox); err != nil || !own || !c.mailbox.HasAddress(addr) {
+		switch addr, err := smtpaddr.Parse(ref.Mailbox); {
+		case err != nil || c.mailbox == nil || !c.mailbox.HasAddress(addr):
 			return 0, partAccessDenied
+		case !own: // a mail user: the mailbox is elsewhere
+			return 0, partNonExistent
 		}
 	}
 	if !own {

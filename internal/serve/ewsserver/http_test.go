@@ -367,6 +367,9 @@ func TestFolderIDs(t *testing.T) {
 	folder := func(id string) string {
 		return operation(`<m:GetFolder><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape><m:FolderIds><t:FolderId Id="` + id + `"/></m:FolderIds></m:GetFolder>`)
 	}
+	calendar := func(of string) string {
+		return string(ews.AppendGetFolderRequest(nil, &ews.Header{Version: "Exchange2013_SP1"}, ews.FolderRef{Distinguished: true, ID: "calendar", Mailbox: of}))
+	}
 	first := text(t, newServer(t).post("ana", sync("")))
 	if first != text(t, newServer(t).post("ana", sync(""))) {
 		t.Error("another process gives out other ids")
@@ -389,6 +392,12 @@ func TestFolderIDs(t *testing.T) {
 		{"own folder", "ana", folder(id), `Id="` + id + `"`},
 		{"folder of another mailbox", "service", impersonating(folder(id)), "ErrorAccessDenied"},
 		{"for a partner", "partner", folder(id), "ErrorAccessDenied"},
+		{"own calendar", "ana", calendar("ana@contoso.com"), `<m:ResponseCode>NoError</m:ResponseCode>`},
+		{"calendar of a colleague", "ana", calendar("bo@contoso.com"), "ErrorAccessDenied"},
+		{"calendar of a user whose mailbox is elsewhere", "kim of a partner", calendar("kim@contoso.com"),
+			`<m:MessageText>The SMTP address has no mailbox associated with it.</m:MessageText><m:ResponseCode>ErrorNonExistentMailbox</m:ResponseCode>`},
+		{"such a user asks for another's", "kim of a partner", calendar("bo@contoso.com"), "ErrorAccessDenied"},
+		{"such a user names nobody", "kim of a partner", calendar(""), "ErrorMissingEmailAddress"},
 		{"changed id", "ana", folder(flipped), "ErrorInvalidIdMalformed"},
 		{"sync state as id", "ana", folder(state), "ErrorInvalidIdMalformed"},
 		{"folder id as item id", "ana", item(id), "ErrorCannotUseFolderIdForItemId"},

@@ -67,6 +67,10 @@ func caller(user string) (*callers.Caller, bool) {
 		return &callers.Caller{Site: site, Org: org, Account: account(directory.RoleImpersonation)}, true
 	case "partner":
 		return &callers.Caller{Site: site, Org: org, Partner: &trust.Caller{Org: org, ApplicationID: directory.ExchangeAppID, Realm: "fabrikam.com"}}, true
+	case "kim of a partner": // speaks for a mail user
+		kim := mailbox("6a1c2a0e-0000-4000-8000-0000000000cc", "kim@contoso.com")
+		kim.Type, kim.ExternalAddress = directory.MailUser, smtpaddr.Must("kim@fabrikam.com")
+		return &callers.Caller{Site: site, Org: org, Recipient: kim, Partner: &trust.Caller{Org: org, User: kim, ApplicationID: directory.ExchangeAppID, Realm: "fabrikam.com"}}, true
 	}
 	return nil, false
 }

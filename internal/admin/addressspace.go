@@ -27,3 +27,22 @@ func (s *Service) AddAvailabilityAddressSpace(ctx context.Context, actor Actor, 
 func (s *Service) RemoveAvailabilityAddressSpace(ctx context.Context, actor Actor, org directory.OrgID, identity string) (Result[directory.AvailabilityAddressSpace], error) {
 	return remove(ctx, s, actor, "Remove-AvailabilityAddressSpace", org, addressSpaces, identity)
 }
+
+// SetAvailabilityConfig changes the accounts that other forests may ask with
+// (cmdlet reference 8.4).
+func (s *Service) SetAvailabilityConfig(ctx context.Context, actor Actor, org directory.OrgID, fn func(*directory.AvailabilityConfig) error) (Result[directory.AvailabilityConfig], error) {
+	var res Result[directory.AvailabilityConfig]
+	err := s.run(ctx, actor, "Set-AvailabilityConfig", scope{org: org, object: "AvailabilityConfig"}, func(tx Tx) (outcome, error) {
+		var before directory.AvailabilityConfig
+		o, err := tx.UpdateOrganization(ctx, org, func(o *directory.Organization) error {
+			before = o.AvailabilityConfig
+			return fn(&o.AvailabilityConfig)
+		})
+		if err != nil {
+			return outcome{}, err
+		}
+		res = Result[directory.AvailabilityConfig]{Object: o.AvailabilityConfig, Changed: o.AvailabilityConfig != before}
+		return outcome{changed: res.Changed, before: before, after: res.Object}, nil
+	})
+	return res, err
+}

@@ -34,6 +34,9 @@ func (s *Service) NewExchangeCertificate(ctx context.Context, actor Actor, org d
 	sc := scope{org: org, object: "ExchangeCertificate " + p.Subject}
 	err := s.permit(ctx, actor, op, sc)
 	if err == nil {
+		p.Services, err = parseServices(p.Services)
+	}
+	if err == nil {
 		res.Object, err = s.NewCertificate(p.Subject, now, p.NotAfter)
 	}
 	if err != nil {
@@ -91,7 +94,7 @@ func (s *Service) SetAuthConfig(ctx context.Context, actor Actor, org directory.
 			return outcome{}, err
 		}
 		res = Result[directory.AuthConfig]{Object: o.AuthConfig, Changed: o.Version != version, Warnings: c.warnings(o, now)}
-		return outcome{res.Changed, before, o.AuthConfig}, nil
+		return outcome{changed: res.Changed, before: before, after: o.AuthConfig}, nil
 	})
 	return res, err
 }
@@ -116,12 +119,10 @@ func (c *AuthConfigChange) check() error {
 }
 
 func (c *AuthConfigChange) apply(a *directory.AuthConfig) error {
-	// Windows shows thumbprints in lower case and with spaces.
-	print := func(s string) string { return strings.ToUpper(strings.ReplaceAll(s, " ", "")) }
-	if t := print(c.CertificateThumbprint); t != "" && t != a.CurrentCertificateThumbprint {
+	if t := thumbprint(c.CertificateThumbprint); t != "" && t != a.CurrentCertificateThumbprint {
 		a.PreviousCertificateThumbprint, a.CurrentCertificateThumbprint = a.CurrentCertificateThumbprint, t
 	}
-	if t := print(c.NewCertificateThumbprint); t != "" {
+	if t := thumbprint(c.NewCertificateThumbprint); t != "" {
 		at := c.NewCertificateEffectiveDate.UTC().Truncate(time.Microsecond)
 		a.NextCertificateThumbprint, a.NextCertificateEffectiveDate = t, &at
 	}

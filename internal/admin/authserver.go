@@ -25,7 +25,6 @@ func (e *MetadataError) Unwrap() error { return e.Err }
 
 var (
 	errNoMetadata  = errors.New("no metadata can be fetched here")
-	errFederation  = errors.New("federation metadata of the type AzureAD is not read; give issuer, realm and endpoints instead")
 	errNoURL       = errors.New("it has no metadata URL to refresh from")
 	errTwoSources  = errors.New("an application identifier and a metadata URL exclude each other")
 	errRealmOfAll  = errors.New("its realm is *: name the realm that is meant")
@@ -56,14 +55,10 @@ var authServers = noun[directory.AuthServer]{
 // fromMetadata replaces what an AuthServer has from its document. A realm that
 // was left open, as in a multi-tenant cloud, stays open when keepOpen is set.
 func (s *Service) fromMetadata(ctx context.Context, a directory.AuthServer, keepOpen bool) (directory.AuthServer, error) {
-	if a.Type == directory.AuthServerAzureAD {
-		return a, &MetadataError{a.AuthMetadataURL, errFederation}
+	if s.Metadata == nil {
+		return a, &MetadataError{a.AuthMetadataURL, errNoMetadata}
 	}
-	doc, err := s.fetch(ctx, a.AuthMetadataURL)
-	if err != nil {
-		return a, err
-	}
-	n, err := trust.AuthServerFrom(doc, a.Name, a.AuthMetadataURL, s.Now())
+	n, err := trust.ReadAuthServer(ctx, s.Metadata, a, s.Now())
 	if err != nil {
 		return a, &MetadataError{a.AuthMetadataURL, err}
 	}
@@ -77,11 +72,15 @@ func overlay(a *directory.AuthServer, n directory.AuthServer, keepOpen bool) {
 	}
 	a.Type, a.IssuerIdentifier, a.TokenIssuingEndpoint = n.Type, n.IssuerIdentifier, n.TokenIssuingEndpoint
 	a.CertificateStrings, a.AllowedAudiences, a.RefreshedAt = n.CertificateStrings, n.AllowedAudiences, n.RefreshedAt
+	if n.AuthorizationEndpoint != "" {
+		a.AuthorizationEndpoint = n.AuthorizationEndpoint
+	}
 }
 
 // NewAuthServer adds an authorization server (cmdlet reference 4.1; article step
-// 1). With a metadata URL the document is fetched now, and issuer, realm, endpoint
-// and certificates come from it; without, they are taken as given.
+// 1). With a metadata URL the document is fetched now, and issuer, realm, endpoints
+// and certificates come from it: from federation metadata for the type AzureAD,
+// else from a document of ACS. Without, they are taken as given.
 func (s *Service) NewAuthServer(ctx context.Context, actor Actor, org directory.OrgID, a directory.AuthServer) (Result[directory.AuthServer], error) {
 	const op = "New-AuthServer"
 	if a.Type == "" {

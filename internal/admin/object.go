@@ -33,14 +33,18 @@ type noun[T any] struct {
 	also func(v *T, identity string) bool
 	// normalize brings values into canonical form, in place; the rest is for Validate.
 	normalize func(*T)
+	// settle refuses a change, or changes the rest of the organization with it. May be nil.
+	settle func(o *directory.Organization, was, is *T) error
+	// spare refuses a removal; o is what would be left. May be nil.
+	spare func(ctx context.Context, tx Tx, o *directory.Organization, v *T) error
 }
 
 // find resolves an identity: name, GUID, distinguished name (cmdlet reference
 // 3.1), or what the kind knows besides.
 func (n noun[T]) find(o *directory.Organization, identity string) (int, error) {
-	name := identity
-	if cn, ok := strings.CutPrefix(identity, "CN="); ok {
-		name, _, _ = strings.Cut(cn, ",")
+	name, ok := rdn(identity)
+	if !ok {
+		name = identity
 	}
 	list := *n.list(o)
 	key := directory.FoldKey(name)
@@ -147,7 +151,7 @@ func fetchNext[T any](ctx context.Context, s *Service, actor Actor, op string, s
 	return &next, err
 }
 
-// set changes the object that identity names.
+// set changes the object that identity names. Its GUID stays.
 func set[T any](ctx context.Context, s *Service, actor Actor, op string, org directory.OrgID, n noun[T], identity string, fn func(*T) error) (Result[T], error) {
 	var res Result[T]
 	err := s.run(ctx, actor, op, scope{org: org, object: n.name + " " + identity}, func(tx Tx) (outcome, error) {
@@ -155,6 +159,7 @@ func set[T any](ctx context.Context, s *Service, actor Actor, op string, org dir
 		var before json.RawMessage
 		var at int
 		var version int64
+		var object string
 		o, err := tx.UpdateOrganization(ctx, org, func(o *directory.Organization) (err error) {
 			version = o.Version
 			if at, err = n.find(o, identity); err != nil {
@@ -164,19 +169,23 @@ func set[T any](ctx context.Context, s *Service, actor Actor, op string, org dir
 			if before, err = json.Marshal(v); err != nil {
 				return err
 			}
-			guid := n.common(v).GUID
+			was := *v
 			if err := fn(v); err != nil {
 				return err
 			}
-			n.common(v).GUID = guid
+			n.common(v).GUID = n.common(&was).GUID
 			n.normalize(v)
+			object = n.name + " " + n.common(&was).Name
+			if n.settle != nil {
+				return n.settle(o, &was, v)
+			}
 			return nil
 		})
 		if err != nil {
 			return outcome{}, err
 		}
 		res = Result[T]{Object: (*n.list(o))[at], Changed: o.Version != version}
-		return outcome{res.Changed, before, res.Object}, nil
+		return outcome{res.Changed, before, res.Object, object}, nil
 	})
 	return res, err
 }
@@ -193,9 +202,12 @@ func remove[T any](ctx context.Context, s *Service, actor Actor, op string, org 
 			list := n.list(o)
 			res = Result[T]{Object: (*list)[at], Changed: true}
 			*list = slices.Delete(*list, at, at+1)
+			if n.spare != nil {
+				return n.spare(ctx, tx, o, &res.Object)
+			}
 			return nil
 		})
-		return outcome{changed: true, before: res.Object}, err
+		return outcome{changed: true, before: res.Object, object: n.name + " " + n.common(&res.Object).Name}, err
 	})
 	return res, err
 }

@@ -72,30 +72,3 @@ func (s *Service) signingCertificate() (directory.Certificate, error) {
 	cert.FriendlyName, cert.Services = "Microsoft Exchange Server Auth Certificate", []string{"SMTP"}
 	return cert, nil
 }
-
-var acceptedDomains = noun[directory.AcceptedDomain]{
-	name:      "AcceptedDomain",
-	list:      func(o *directory.Organization) *[]directory.AcceptedDomain { return &o.AcceptedDomains },
-	common:    func(d *directory.AcceptedDomain) *directory.Common { return &d.Common },
-	normalize: func(d *directory.AcceptedDomain) { d.DomainName = pattern(d.DomainName) },
-}
-
-// NewAcceptedDomain adds a mail domain (cmdlet reference 11.3). An empty type is
-// Authoritative, an empty name the domain.
-func (s *Service) NewAcceptedDomain(ctx context.Context, actor Actor, org directory.OrgID, d directory.AcceptedDomain) (Result[directory.AcceptedDomain], error) {
-	if d.DomainType == "" {
-		d.DomainType = "Authoritative"
-	}
-	if d.Name == "" {
-		d.Name = pattern(d.DomainName)
-	}
-	return create(ctx, s, actor, "New-AcceptedDomain", org, acceptedDomains, d)
-}
-
-// ViewOrganization is the organization, for an actor that may read it by op.
-func (s *Service) ViewOrganization(ctx context.Context, actor Actor, op string, org directory.OrgID) (*directory.Organization, error) {
-	if err := s.permitView(ctx, actor, op, scope{org: org, object: "Organization"}); err != nil {
-		return nil, err
-	}
-	return s.Store.Organization(ctx, org)
-}

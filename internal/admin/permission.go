@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"busybridge/internal/directory"
-	"busybridge/internal/spec/smtpaddr"
 )
 
 // ErrForbidden is wrapped by every refusal for want of permission.
@@ -28,7 +27,9 @@ const (
 	// byRealmAdmin: administrators of the realm, or of the organization that is
 	// its tenant.
 	byRealmAdmin
-	// byUser: the account itself, or administrators of its organization.
+	// byViewer: who has RoleAdmin or RoleView there, in an organization or a realm.
+	byViewer
+	// byUser: the account itself, or administrators of its organization or realm.
 	byUser
 	// byImporter: whose mailbox it is, or RoleImport in its organization.
 	byImporter
@@ -42,14 +43,23 @@ var rules = map[string]rule{
 	"Add-VerifiedDomain":  byOperator,
 	"Set-AuthorityConfig": byOperator,
 
-	"New-AcceptedDomain":              byOwner,
-	"New-ExchangeServer":              byOwner,
-	"Set-WebServicesVirtualDirectory": byOwner,
-	"New-ExchangeCertificate":         byOwner,
-	"Set-AuthConfig":                  byOwner,
-	"New-AuthServer":                  byOwner,
-	"Set-AuthServer":                  byOwner,
-	"Remove-AuthServer":               byOwner,
+	"New-AcceptedDomain":               byOwner,
+	"Set-AcceptedDomain":               byOwner,
+	"Remove-AcceptedDomain":            byOwner,
+	"New-ExchangeServer":               byOwner,
+	"Remove-ExchangeServer":            byOwner,
+	"Set-WebServicesVirtualDirectory":  byOwner,
+	"Set-AutodiscoverVirtualDirectory": byOwner,
+	"Set-ClientAccessServer":           byOwner,
+	"Set-ClientAccessService":          byOwner,
+	"New-ExchangeCertificate":          byOwner,
+	"Enable-ExchangeCertificate":       byOwner,
+	"Remove-ExchangeCertificate":       byOwner,
+	"Export-ExchangeCertificate":       byOwner,
+	"Set-AuthConfig":                   byOwner,
+	"New-AuthServer":                   byOwner,
+	"Set-AuthServer":                   byOwner,
+	"Remove-AuthServer":                byOwner,
 
 	"New-PartnerApplication":            byAdmin,
 	"Set-PartnerApplication":            byAdmin,
@@ -62,19 +72,78 @@ var rules = map[string]rule{
 	"Remove-OrganizationRelationship":   byAdmin,
 	"Add-AvailabilityAddressSpace":      byAdmin,
 	"Remove-AvailabilityAddressSpace":   byAdmin,
+	"Set-AvailabilityConfig":            byAdmin,
+	"Test-OAuthConnectivity":            byAdmin,
 
-	"New-Mailbox":                        byAdmin,
-	"New-MailUser":                       byAdmin,
-	"Set-MailboxCalendarConfiguration":   byAdmin,
-	"Set-MailboxFolderPermission":        byAdmin,
-	"New-Account":                        byAdmin,
-	"Set-Password":                       byUser,
-	"Import-Calendar":                    byImporter,
-	"New-MsolServicePrincipal":           byRealmAdmin,
-	"Set-MsolServicePrincipal":           byRealmAdmin,
-	"New-MsolServicePrincipalCredential": byRealmAdmin,
+	"New-Mailbox":                      byAdmin,
+	"Enable-Mailbox":                   byAdmin,
+	"Set-Mailbox":                      byAdmin,
+	"Disable-Mailbox":                  byAdmin,
+	"Remove-Mailbox":                   byAdmin,
+	"New-MailUser":                     byAdmin,
+	"Set-MailUser":                     byAdmin,
+	"Remove-MailUser":                  byAdmin,
+	"Set-MailboxCalendarConfiguration": byAdmin,
+	"Add-MailboxFolderPermission":      byAdmin,
+	"Set-MailboxFolderPermission":      byAdmin,
+	"Remove-MailboxFolderPermission":   byAdmin,
+	"Import-Calendar":                  byImporter,
+	"New-Account":                      byAdmin,
+	"Set-Account":                      byAdmin,
+	"Remove-Account":                   byAdmin,
+	"New-ManagementRoleAssignment":     byAdmin,
+	"Remove-ManagementRoleAssignment":  byAdmin,
+	"Set-OrganizationConfig":           byAdmin,
+	"Set-Password":                     byUser,
 
+	"New-RealmAccount":                      byRealmAdmin,
+	"Set-RealmAccount":                      byRealmAdmin,
+	"Remove-RealmAccount":                   byRealmAdmin,
+	"New-MsolServicePrincipal":              byRealmAdmin,
+	"Set-MsolServicePrincipal":              byRealmAdmin,
+	"Remove-MsolServicePrincipal":           byRealmAdmin,
+	"New-MsolServicePrincipalCredential":    byRealmAdmin,
 	"Remove-MsolServicePrincipalCredential": byRealmAdmin,
+
+	"Get-AcceptedDomain":                 byViewer,
+	"Get-Account":                        byViewer,
+	"Get-AuthConfig":                     byViewer,
+	"Get-AuthServer":                     byViewer,
+	"Get-AutodiscoverVirtualDirectory":   byViewer,
+	"Get-AvailabilityAddressSpace":       byViewer,
+	"Get-AvailabilityConfig":             byViewer,
+	"Get-CalendarProcessing":             byViewer,
+	"Get-ClientAccessServer":             byViewer,
+	"Get-ClientAccessService":            byViewer,
+	"Get-ExchangeCertificate":            byViewer,
+	"Get-ExchangeServer":                 byViewer,
+	"Get-IntraOrganizationConfiguration": byViewer,
+	"Get-IntraOrganizationConnector":     byViewer,
+	"Get-Mailbox":                        byViewer,
+	"Get-MailboxCalendarConfiguration":   byViewer,
+	"Get-MailboxFolderPermission":        byViewer,
+	"Get-MailUser":                       byViewer,
+	"Get-ManagementRoleAssignment":       byViewer,
+	"Get-OrganizationConfig":             byViewer,
+	"Get-OrganizationRelationship":       byViewer,
+	"Get-PartnerApplication":             byViewer,
+	"Get-Recipient":                      byViewer,
+	"Get-RoleGroup":                      byViewer,
+	"Get-RoleGroupMember":                byViewer,
+	"Get-User":                           byViewer,
+	"Get-WebServicesVirtualDirectory":    byViewer,
+	"Search-AdminAuditLog":               byViewer,
+
+	"Connect-MsolService":                byViewer,
+	"Get-MsolCompanyInformation":         byViewer,
+	"Get-MsolDomain":                     byViewer,
+	"Get-MsolServicePrincipal":           byViewer,
+	"Get-MsolServicePrincipalCredential": byViewer,
+}
+
+// has reports whether the actor has one of the roles.
+func (a Actor) has(roles ...string) bool {
+	return slices.ContainsFunc(roles, func(r string) bool { return slices.Contains(a.Roles, r) })
 }
 
 // permit decides by the table. It looks at nothing of an organization that the
@@ -87,65 +156,81 @@ func (s *Service) permit(ctx context.Context, actor Actor, op string, sc scope) 
 	if actor.System {
 		return nil
 	}
-	here := sc.org != "" && actor.Org == sc.org
-	admin := here && slices.Contains(actor.Roles, directory.RoleAdmin)
-	switch r {
-	case byOwner:
-		if !admin {
-			break
-		}
-		o, err := s.Store.Organization(ctx, sc.org)
-		if err != nil {
-			return err
-		}
-		if o.Tenant == "" {
-			return nil
-		}
-		return fmt.Errorf("%w: in a hosted organization this belongs to the operator, not to %s", ErrForbidden, actor.Name)
-	case byAdmin:
-		if admin {
-			return nil
-		}
-	case byRealmAdmin:
-		if !slices.Contains(actor.Roles, directory.RoleAdmin) {
-			break
-		}
-		if actor.Realm != "" && actor.Realm == sc.realm {
-			return nil
-		}
-		o, err := s.Store.Organization(ctx, actor.Org)
-		if err != nil && !errors.Is(err, directory.ErrNotFound) {
-			return err
-		}
-		if err == nil && o.Tenant != "" && o.Tenant == sc.realm {
-			return nil
-		}
-	case byUser:
-		if admin || here && actor.Name == sc.account {
-			return nil
-		}
-	case byImporter:
-		if here && (slices.Contains(actor.Roles, directory.RoleImport) || admin) {
-			return nil
-		}
-		if !here || sc.mailbox == nil {
-			break
-		}
-		a, err := s.Store.Account(ctx, actor.Name)
-		if err != nil && !errors.Is(err, directory.ErrNotFound) {
-			return err
-		}
-		if err == nil && a.Enabled && a.Org == sc.org && a.Address != (smtpaddr.Address{}) && sc.mailbox.HasAddress(a.Address) {
-			return nil
-		}
+	allowed, err := s.allowed(ctx, actor, r, sc)
+	if err != nil || allowed {
+		return err
 	}
 	return fmt.Errorf("%w: %s has no role for it", ErrForbidden, actor.Name)
 }
 
-// permitView is permit for operations that only read. A refusal is recorded.
-func (s *Service) permitView(ctx context.Context, actor Actor, op string, sc scope) error {
-	if err := s.permit(ctx, actor, op, sc); err != nil {
-		return s.finish(ctx, actor, op, sc, err)
+func (s *Service) allowed(ctx context.Context, actor Actor, r rule, sc scope) (bool, error) {
+	here, err := s.belongs(ctx, actor, sc)
+	if err != nil || !here {
+		return false, err
 	}
-	return nil
+	admin := actor.has(directory.RoleAdmin)
+	switch r {
+	case byOwner:
+		if !admin || sc.realm != "" {
+			return false, nil
+		}
+		o, err := s.Store.Organization(ctx, sc.org)
+		if err == nil && o.Tenant != "" {
+			err = fmt.Errorf("%w: in a hosted organization this belongs to the operator, not to %s", ErrForbidden, actor.Name)
+		}
+		return err == nil, err
+	case byAdmin:
+		return admin && sc.realm == "", nil
+	case byRealmAdmin:
+		return admin && sc.realm != "", nil
+	case byViewer:
+		return admin || actor.has(directory.RoleView), nil
+	case byUser:
+		return admin || sc.account != "" && actor.Name == sc.account, nil
+	case byImporter:
+		if sc.realm != "" || admin || actor.has(directory.RoleImport) {
+			return sc.realm == "", nil
+		}
+		return s.owns(ctx, actor, sc)
+	}
+	return false, nil
+}
+
+// belongs reports whether the actor is of the organization or realm that the
+// operation is about. A tenant's organization is of its realm.
+func (s *Service) belongs(ctx context.Context, actor Actor, sc scope) (bool, error) {
+	if sc.realm == "" {
+		return sc.org != "" && actor.Org == sc.org, nil
+	}
+	if actor.Org == "" {
+		return actor.Realm == sc.realm, nil
+	}
+	o, err := s.Store.Organization(ctx, actor.Org)
+	if errors.Is(err, directory.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && o.Tenant == sc.realm, err
+}
+
+// owns reports whether the mailbox is the actor's own.
+func (s *Service) owns(ctx context.Context, actor Actor, sc scope) (bool, error) {
+	if sc.mailbox == nil {
+		return false, nil
+	}
+	a, err := s.Store.Account(ctx, actor.Name)
+	if errors.Is(err, directory.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && a.Enabled && a.Org == sc.org && !a.Address.IsZero() && sc.mailbox.HasAddress(a.Address), err
+}
+
+// permitView is permit for operations that only read; a refusal is recorded.
+// Operations that change may read for themselves, but that somebody may change
+// what is theirs shows them nothing else.
+func (s *Service) permitView(ctx context.Context, actor Actor, op string, sc scope) error {
+	err := s.permit(ctx, actor, op, sc)
+	if r := rules[op]; err == nil && (r == byUser || r == byImporter) && !actor.System && !actor.has(directory.RoleAdmin, directory.RoleView) {
+		err = fmt.Errorf("%w: %s has no role that shows the organization", ErrForbidden, actor.Name)
+	}
+	return s.finish(ctx, actor, op, sc, err)
 }

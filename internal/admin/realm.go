@@ -79,16 +79,9 @@ func serviceHosts(c directory.Cloud) (hosts []string) {
 
 // changeRealm changes the realm with the id or verified domain.
 func (s *Service) changeRealm(ctx context.Context, actor Actor, op, realm, object string, fn func(*directory.Realm) (outcome, error)) error {
-	sc := scope{realm: strings.ToLower(realm), object: object}
-	if !directory.IsGUID(sc.realm) {
-		switch r, err := s.Store.Realm(ctx, realm); {
-		case err == nil:
-			sc.realm = r.ID
-		case !actor.System && errors.Is(err, directory.ErrNotFound):
-			// permit refuses it: which domains have a realm is not for everybody.
-		default:
-			return s.finish(ctx, actor, op, sc, err)
-		}
+	sc, err := s.realmScope(ctx, actor, realm, object)
+	if err != nil {
+		return s.finish(ctx, actor, op, sc, err)
 	}
 	return s.run(ctx, actor, op, sc, func(tx Tx) (o outcome, err error) {
 		var version int64
@@ -120,6 +113,11 @@ func (s *Service) AddVerifiedDomain(ctx context.Context, actor Actor, realm, dom
 		return outcome{after: res.Object}, nil
 	})
 	return res, err
+}
+
+// principalObject names an application in the audit trail, however its identity was typed.
+func principalObject(p *directory.ServicePrincipal) string {
+	return "ServicePrincipal " + p.AppPrincipalID
 }
 
 // findPrincipal resolves an application id, an object id, a service principal
@@ -183,6 +181,22 @@ func setNames(r *directory.Realm, p *directory.ServicePrincipal, names []string)
 	return nil
 }
 
+// RemoveServicePrincipal removes an application with its names and credentials
+// (cmdlet reference 14.4).
+func (s *Service) RemoveServicePrincipal(ctx context.Context, actor Actor, realm, identity string) (Result[directory.ServicePrincipal], error) {
+	res := Result[directory.ServicePrincipal]{Changed: true}
+	err := s.changeRealm(ctx, actor, "Remove-MsolServicePrincipal", realm, "ServicePrincipal "+identity, func(r *directory.Realm) (outcome, error) {
+		p, err := findPrincipal(r, identity)
+		if err != nil {
+			return outcome{}, err
+		}
+		res.Object = *p
+		r.Principals = slices.DeleteFunc(r.Principals, func(q directory.ServicePrincipal) bool { return q.ObjectID == res.Object.ObjectID })
+		return outcome{before: res.Object, object: principalObject(&res.Object)}, nil
+	})
+	return res, err
+}
+
 // ServicePrincipalChange is what Set-MsolServicePrincipal can be asked for; nil
 // fields stay.
 type ServicePrincipalChange struct {
@@ -216,7 +230,7 @@ func (s *Service) SetServicePrincipal(ctx context.Context, actor Actor, realm, i
 		}
 		after, err := json.Marshal(p)
 		res = Result[directory.ServicePrincipal]{Object: *p, Changed: string(after) != string(before)}
-		return outcome{before: json.RawMessage(before), after: json.RawMessage(after)}, err
+		return outcome{before: json.RawMessage(before), after: json.RawMessage(after), object: principalObject(p)}, err
 	})
 	return res, err
 }
@@ -266,7 +280,7 @@ func (s *Service) NewServicePrincipalCredential(ctx context.Context, actor Actor
 		k.StartDate, k.EndDate = k.StartDate.UTC().Truncate(time.Microsecond), k.EndDate.UTC().Truncate(time.Microsecond)
 		principal.KeyCredentials = append(principal.KeyCredentials, k)
 		res.Object = k
-		return outcome{after: k}, nil
+		return outcome{after: k, object: principalObject(principal)}, nil
 	})
 	return res, err
 }
@@ -288,7 +302,7 @@ func (s *Service) RemoveServicePrincipalCredential(ctx context.Context, actor Ac
 			res.Object = append(res.Object, principal.KeyCredentials[i])
 			principal.KeyCredentials = slices.Delete(principal.KeyCredentials, i, i+1)
 		}
-		return outcome{before: res.Object}, nil
+		return outcome{before: res.Object, object: principalObject(principal)}, nil
 	})
 	return res, err
 }

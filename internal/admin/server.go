@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -25,8 +26,21 @@ func (s *Service) NewServer(ctx context.Context, actor Actor, org directory.OrgI
 	return create(ctx, s, actor, "New-ExchangeServer", org, servers, v)
 }
 
-// SetWebServicesVirtualDirectory changes the EWS addresses and authentication of
-// a server (cmdlet reference 6.2).
-func (s *Service) SetWebServicesVirtualDirectory(ctx context.Context, actor Actor, org directory.OrgID, identity string, fn func(*directory.Server) error) (Result[directory.Server], error) {
-	return set(ctx, s, actor, "Set-WebServicesVirtualDirectory", org, servers, identity, fn)
+// serverOps are the cmdlets that change a server.
+var serverOps = []string{
+	"Set-WebServicesVirtualDirectory", "Set-AutodiscoverVirtualDirectory", "Set-ClientAccessServer", "Set-ClientAccessService",
+}
+
+// SetServer changes a server's addresses and authentication, as the cmdlet op
+// does (cmdlet reference 6.2, 6.5, 6.6).
+func (s *Service) SetServer(ctx context.Context, actor Actor, op string, org directory.OrgID, identity string, fn func(*directory.Server) error) (Result[directory.Server], error) {
+	if !slices.Contains(serverOps, op) {
+		return Result[directory.Server]{}, fmt.Errorf("%s changes no server: want one of %s", op, strings.Join(serverOps, ", "))
+	}
+	return set(ctx, s, actor, op, org, servers, identity, fn)
+}
+
+// RemoveServer removes a node, as setup does when it is taken away.
+func (s *Service) RemoveServer(ctx context.Context, actor Actor, org directory.OrgID, identity string) (Result[directory.Server], error) {
+	return remove(ctx, s, actor, "Remove-ExchangeServer", org, servers, identity)
 }

@@ -1,11 +1,13 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -18,8 +20,8 @@ import (
 // An Actor is who asks for an operation.
 type Actor struct {
 	Name  string          // of the account, or "system", "lab"
-	Org   directory.OrgID // its organization
-	Realm string          // the realm that it administers, if any: a GUID
+	Org   directory.OrgID // its organization; empty for an account of a realm
+	Realm string          // its realm, or the tenant of its organization, if any: a GUID
 	Roles []string
 	// System is the operator of the deployment: everything is allowed.
 	System    bool
@@ -32,7 +34,11 @@ type Reader interface {
 	Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error)
 	RecipientByID(ctx context.Context, org directory.OrgID, id string) (*directory.Recipient, error)
 	RecipientByUPN(ctx context.Context, org directory.OrgID, upn string) (*directory.Recipient, error)
+	RecipientsByName(ctx context.Context, org directory.OrgID, name string) ([]*directory.Recipient, error)
+	Recipients(ctx context.Context, org directory.OrgID) iter.Seq2[*directory.Recipient, error]
 	Account(ctx context.Context, userName string) (*directory.Account, error)
+	Accounts(ctx context.Context, owner string) ([]*directory.Account, error)
+	AuditEvents(ctx context.Context, f audit.Filter) iter.Seq2[audit.Event, error]
 	Realm(ctx context.Context, idOrDomain string) (*directory.Realm, error)
 	AuthorityConfig(ctx context.Context) (*directory.AuthorityConfig, error)
 }
@@ -44,8 +50,18 @@ type Tx interface {
 	UpdateOrganization(context.Context, directory.OrgID, func(*directory.Organization) error) (*directory.Organization, error)
 	CreateRecipient(context.Context, *directory.Recipient) error
 	UpdateRecipient(ctx context.Context, org directory.OrgID, id string, fn func(*directory.Recipient) error) (*directory.Recipient, error)
+	DeleteRecipient(ctx context.Context, org directory.OrgID, id string) error
+	Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error)
+	RecipientsByName(ctx context.Context, org directory.OrgID, name string) ([]*directory.Recipient, error)
+	// RecipientsNaming are those that hold the address in any of their fields.
+	RecipientsNaming(ctx context.Context, org directory.OrgID, a smtpaddr.Address) ([]*directory.Recipient, error)
+	// AddressIn is an address that the pattern covers and none of besides does; "": there is none.
+	AddressIn(ctx context.Context, org directory.OrgID, pattern string, besides ...string) (string, error)
 	Account(ctx context.Context, userName string) (*directory.Account, error)
+	Accounts(ctx context.Context, owner string) ([]*directory.Account, error)
+	AccountsAt(ctx context.Context, org directory.OrgID, a smtpaddr.Address) ([]*directory.Account, error)
 	PutAccount(context.Context, *directory.Account) error
+	DeleteAccount(ctx context.Context, owner, userName string) error
 	CreateRealm(context.Context, *directory.Realm) error
 	UpdateRealm(ctx context.Context, id string, fn func(*directory.Realm) error) (*directory.Realm, error)
 	SetAuthorityConfig(context.Context, *directory.AuthorityConfig) error
@@ -145,6 +161,7 @@ func (sc scope) owner() string {
 type outcome struct {
 	changed       bool
 	before, after any
+	object        string // kind and name as they are in the store; "": as the scope says
 }
 
 // run is the way of every operation: permission, one transaction with its audit
@@ -157,6 +174,7 @@ func (s *Service) run(ctx context.Context, actor Actor, op string, sc scope, fn 
 			if err != nil || !o.changed {
 				return err
 			}
+			sc.object = cmp.Or(o.object, sc.object)
 			e, err := s.event(actor, op, sc, o, nil)
 			if err != nil {
 				return err
@@ -195,7 +213,7 @@ func (s *Service) event(actor Actor, op string, sc scope, o outcome, failure err
 		e.Outcome = failure.Error()
 	}
 	if errors.Is(failure, ErrForbidden) && !actor.System {
-		e.Org = string(actor.Org) // nothing in the trail of an organization that is not the actor's
+		e.Org = cmp.Or(string(actor.Org), actor.Realm) // nothing in the trail of an organization that is not the actor's
 	}
 	for _, p := range []struct {
 		text  *string

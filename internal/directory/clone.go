@@ -17,7 +17,7 @@ func (o *Organization) Clone() *Organization {
 	c.Connectors = cloneEach(o.Connectors, func(k *IntraOrganizationConnector) { own(&k.TargetAddressDomains) })
 	c.Relationships = cloneEach(o.Relationships, func(r *OrganizationRelationship) { own(&r.DomainNames) })
 	c.AddressSpaces = cloneEach(o.AddressSpaces, func(a *AvailabilityAddressSpace) { a.Password = slices.Clone(a.Password) })
-	c.Servers = cloneEach(o.Servers, func(s *Server) { own(&s.HostNames) })
+	c.Servers = cloneEach(o.Servers, func(s *Server) { own(&s.HostNames, &s.AutodiscoverSiteScope) })
 	return &c
 }
 

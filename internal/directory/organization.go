@@ -145,6 +145,16 @@ type OrganizationRelationship struct {
 	TargetApplicationURI  string
 	TargetSharingEpr      string
 	TargetAutodiscoverEpr string
+
+	// The rest is kept and shown for other programs; nothing here acts on it.
+	TargetOwaURL          string `json:",omitempty"`
+	OrganizationContact   string `json:",omitempty"` // an address
+	ArchiveAccessEnabled  bool   `json:",omitempty"`
+	DeliveryReportEnabled bool   `json:",omitempty"`
+	MailboxMoveEnabled    bool   `json:",omitempty"`
+	MailTipsAccessEnabled bool   `json:",omitempty"`
+	MailTipsAccessLevel   string `json:",omitempty"` // None (also when empty), Limited, All
+	PhotosEnabled         bool   `json:",omitempty"`
 }
 
 // An AvailabilityAddressSpace says how servers that cannot speak OAuth ask for
@@ -174,6 +184,7 @@ type Server struct {
 	InternalURL             string // EWS
 	ExternalURL             string // EWS; empty: not reachable from outside
 	AutodiscoverInternalURI string
+	AutodiscoverSiteScope   []string `json:",omitempty"` // kept and shown only
 	OAuthAuthentication     bool
 	BasicAuthentication     bool
 }

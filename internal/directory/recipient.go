@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -43,6 +44,33 @@ type Recipient struct {
 	Permissions     []Permission // of the Calendar folder
 	WhenCreated     time.Time
 	WhenChanged     time.Time
+
+	Name                   string `json:",omitempty"` // empty: DisplayName; see CommonName
+	FirstName              string `json:",omitempty"`
+	LastName               string `json:",omitempty"`
+	SamAccountName         string `json:",omitempty"` // logon name of old; found by it, nobody signs in with it
+	HiddenFromAddressLists bool   `json:",omitempty"`
+	ResourceCapacity       int    `json:",omitempty"` // seats of a room
+}
+
+// CommonName is the name that identities and distinguished names use.
+func (r *Recipient) CommonName() string { return cmp.Or(r.Name, r.DisplayName) }
+
+// Names are what the recipient can be looked up by besides addresses and GUID,
+// in the form of FoldKey, each once. Other recipients may share them.
+func (r *Recipient) Names() []string {
+	var out []string
+	for _, s := range []string{r.CommonName(), r.DisplayName, r.Alias, r.SamAccountName} {
+		if k := FoldKey(s); k != "" && !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// MailboxTypes are the kinds of recipient whose calendar is kept here.
+func MailboxTypes() []string {
+	return []string{UserMailbox, RoomMailbox, EquipmentMailbox, SharedMailbox}
 }
 
 // IsMailbox reports whether the calendar is kept here.
@@ -98,6 +126,11 @@ func (r *Recipient) LevelFor(requester smtpaddr.Address) freebusy.Level {
 	return freebusy.LevelTime
 }
 
+// Addresses are all addresses of r, the primary one first.
+func (r *Recipient) Addresses() []smtpaddr.Address {
+	return append([]smtpaddr.Address{r.Primary}, r.Proxies...)
+}
+
 // HasAddress reports whether a is one of r's addresses.
 func (r *Recipient) HasAddress(a smtpaddr.Address) bool {
 	if r.Primary == a {
@@ -111,9 +144,11 @@ func (r *Recipient) HasAddress(a smtpaddr.Address) bool {
 	return false
 }
 
-// An Account is somebody who can sign in with a password.
+// An Account is somebody who can sign in with a password. It belongs to an
+// organization or to a realm.
 type Account struct {
-	Org          OrgID
+	Org          OrgID  // empty: it belongs to Realm
+	Realm        string `json:",omitempty"` // GUID
 	UserName     string // lower case, as typed at sign-in: user@domain
 	PasswordHash string `json:"-"` // PHC string, argon2id
 	Address      smtpaddr.Address
@@ -132,6 +167,9 @@ const (
 	// RoleImpersonation may act as any mailbox owner (EWS ExchangeImpersonation).
 	RoleImpersonation = "ApplicationImpersonation"
 )
+
+// Owner is the id of the organization or realm that the account belongs to.
+func (a *Account) Owner() string { return cmp.Or(string(a.Org), a.Realm) }
 
 // HasRole reports whether the account has the role. No role implies another: an
 // administrator who may impersonate has been given that role.

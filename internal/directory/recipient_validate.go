@@ -34,6 +34,19 @@ func (r *Recipient) Validate() error {
 	}
 	r.checkAddresses(c)
 	r.checkPermissions(c)
+	for _, f := range []struct{ field, value string }{
+		{"Name", r.Name}, {"FirstName", r.FirstName}, {"LastName", r.LastName}, {"SamAccountName", r.SamAccountName},
+	} {
+		if f.value != "" {
+			c.text(f.field, f.value, maxName)
+		}
+	}
+	if strings.ContainsAny(r.SamAccountName, `"/\[]:;|=,+*?<>@`) {
+		c.bad("SamAccountName", r.SamAccountName, "holds characters that a logon name cannot have")
+	}
+	if r.ResourceCapacity < 0 {
+		c.bad("ResourceCapacity", fmt.Sprint(r.ResourceCapacity), "want 0 or more")
+	}
 	if r.IsMailbox() {
 		r.Calendar.check(c)
 	} else if r.Calendar != (CalendarConfiguration{}) {
@@ -129,16 +142,27 @@ func (k CalendarConfiguration) check(c *checker) {
 func (a *Account) Validate() error {
 	c := &checker{}
 	c.of("account", a.UserName)
-	c.guid("Org", string(a.Org))
+	roles, allowed := once{}, []string{RoleAdmin, RoleView}
+	switch {
+	case a.Org == "":
+		c.guid("Realm", a.Realm)
+		if !a.Address.IsZero() {
+			c.bad("Address", a.Address.String(), "an account of a realm has no mailbox")
+		}
+	case a.Realm != "":
+		c.bad("Realm", a.Realm, "the account belongs to an organization already")
+	default:
+		c.guid("Org", string(a.Org))
+		allowed = append(allowed, RoleImport, RoleImpersonation)
+	}
 	if u, err := smtpaddr.Parse(a.UserName); err != nil || u.String() != a.UserName {
 		c.bad("UserName", a.UserName, "is not of the form user@domain in lower case")
 	}
 	if !strings.HasPrefix(a.PasswordHash, "$argon2id$") {
 		c.bad("PasswordHash", "(secret)", "is no argon2id hash")
 	}
-	roles := once{}
 	for _, r := range a.Roles {
-		c.oneOf("Roles", r, RoleAdmin, RoleView, RoleImport, RoleImpersonation)
+		c.oneOf("Roles", r, allowed...)
 		roles.add(c, "Roles", r, r, "this account already")
 	}
 	return c.err()

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"busybridge/internal/spec/smtpaddr"
 )
 
 // MinRSABits is the smallest modulus that is accepted anywhere (oauth-s2s reference 4.5, step 7).
@@ -264,6 +266,13 @@ func (o *Organization) checkRelationships(c *checker) {
 		c.printable("TargetApplicationURI", r.TargetApplicationURI)
 		c.https("TargetSharingEpr", r.TargetSharingEpr, false)
 		c.https("TargetAutodiscoverEpr", r.TargetAutodiscoverEpr, false)
+		c.https("TargetOwaURL", r.TargetOwaURL, false)
+		if r.MailTipsAccessLevel != "" {
+			c.oneOf("MailTipsAccessLevel", r.MailTipsAccessLevel, "None", "Limited", "All")
+		}
+		if _, err := smtpaddr.Parse(r.OrganizationContact); r.OrganizationContact != "" && err != nil {
+			c.bad("OrganizationContact", r.OrganizationContact, "is no mail address")
+		}
 	}
 }
 
@@ -312,6 +321,9 @@ func (o *Organization) checkServers(c *checker) {
 		c.https("InternalURL", s.InternalURL, false)
 		c.https("ExternalURL", s.ExternalURL, false)
 		c.https("AutodiscoverInternalURI", s.AutodiscoverInternalURI, false)
+		for _, site := range s.AutodiscoverSiteScope {
+			c.text("AutodiscoverSiteScope", site, maxName)
+		}
 	}
 }
 

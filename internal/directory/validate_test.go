@@ -120,6 +120,10 @@ func TestOrganizationRules(t *testing.T) {
 		{"password without user", func(o *org) { o.AddressSpaces[1].UserName, o.AddressSpaces[1].UseServiceAccount = "", true }, `availability address space "old.example": UserName "": a password without a user name`},
 		{"no credentials", func(o *org) { o.AddressSpaces[1].UserName, o.AddressSpaces[1].Password = "", nil }, `availability address space "old.example": AccessMethod "OrgWideFB": needs the service account or credentials`},
 
+		{"web mail", func(o *org) { o.Relationships[0].TargetOwaURL = "http://x.example/" }, `organization relationship "Fabrikam": TargetOwaURL "http://x.example/": is not https`},
+		{"mail tips", func(o *org) { o.Relationships[0].MailTipsAccessLevel = "Some" }, `organization relationship "Fabrikam": MailTipsAccessLevel "Some": is none of None, Limited, All`},
+		{"contact", func(o *org) { o.Relationships[0].OrganizationContact = "x" }, `organization relationship "Fabrikam": OrganizationContact "x": is no mail address`},
+		{"site", func(o *org) { o.Servers[0].AutodiscoverSiteScope = []string{""} }, `server "MAIL": AutodiscoverSiteScope "": is empty`},
 		{"server without host", func(o *org) { o.Servers[0].HostNames = nil }, `server "MAIL": HostNames "": is empty`},
 		{"host of two servers", func(o *org) { o.Servers[1].HostNames = []string{"mail.contoso.com"} }, `server "LEGACY": HostNames "mail.contoso.com": is taken by the server "MAIL"`},
 		{"version", func(o *org) { o.Servers[0].AdminDisplayVersion = directory.Version{} }, `server "MAIL": AdminDisplayVersion "Version 0.0 (Build 0.0)": want version 8.0 or later`},
@@ -179,6 +183,9 @@ func TestRecipientRules(t *testing.T) {
 				v.Proxies = append(v.Proxies, smtpaddr.Must(fmt.Sprintf("a%d@contoso.com", i)))
 			}
 		}, alice + `Proxies "401": want at most 400`},
+		{"name", func(v *r) { v.Name = " a" }, alice + `Name " a": begins or ends with white space`},
+		{"logon name", func(v *r) { v.SamAccountName = "a@b" }, alice + `SamAccountName "a@b": holds characters that a logon name cannot have`},
+		{"seats", func(v *r) { v.ResourceCapacity = -1 }, alice + `ResourceCapacity "-1": want 0 or more`},
 		{"no UPN", func(v *r) { v.UPN = "" }, alice + `UPN "": is empty`},
 		{"UPN in upper case", func(v *r) { v.UPN = "Alice@contoso.com" }, alice + `UPN "Alice@contoso.com": is not of the form user@domain in lower case`},
 		{"mailbox with a target address", func(v *r) { v.ExternalAddress = smtpaddr.Must("a@x.example") }, alice + `ExternalAddress "a@x.example": only a mail user has a target address`},
@@ -219,6 +226,14 @@ func TestAccountAndAuthorityRules(t *testing.T) {
 		{"name", func(v *a) { v.UserName = "Alice@contoso.com" }, `account "Alice@contoso.com": UserName "Alice@contoso.com": is not of the form user@domain in lower case`},
 		{"hash", func(v *a) { v.PasswordHash = "geheim" }, `account "alice@contoso.com": PasswordHash "(secret)": is no argon2id hash`},
 		{"role", func(v *a) { v.Roles = []string{"Emperor"} }, `account "alice@contoso.com": Roles "Emperor": is none of…`},
+		{"of two", func(v *a) { v.Realm = guid(1) }, `account "alice@contoso.com": Realm "` + guid(1) + `": the account belongs to an organization already`},
+		{"of nobody", func(v *a) { v.Org = "" }, `account "alice@contoso.com": Realm "": is no lower-case GUID`},
+	})
+	check(t, func() *a {
+		return &a{Realm: guid(0), UserName: "alice@contoso.com", PasswordHash: "$argon2id$x", Roles: []string{directory.RoleAdmin, directory.RoleView}}
+	}, (*a).Validate, []rule[a]{
+		{"mailbox", func(v *a) { v.Address = smtpaddr.Must("a@contoso.com") }, `account "alice@contoso.com": Address "a@contoso.com": an account of a realm has no mailbox`},
+		{"role of mailboxes", func(v *a) { v.Roles = []string{directory.RoleImport} }, `account "alice@contoso.com": Roles "Mailbox Import Export": is none of Organization Management, View-Only Organization Management`},
 	})
 	type c = directory.AuthorityConfig
 	check(t, func() *c {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -18,6 +19,11 @@ const (
 	recipientByAddress = `SELECT r.recipient_id, r.body FROM addresses a
 		JOIN recipients r ON r.org_id = a.org_id AND r.recipient_id = a.recipient_id WHERE a.org_id = $1 AND a.address = $2`
 	recipientByID = `SELECT recipient_id, body FROM recipients WHERE org_id = $1 AND recipient_id = $2`
+	recipientPage = `SELECT recipient_id, body FROM recipients
+		WHERE org_id = $1 AND (name_key, recipient_id) > ($2, $3) ORDER BY name_key, recipient_id LIMIT $4`
+	recipientsByName = `SELECT r.recipient_id, r.body FROM recipient_names n
+		JOIN recipients r ON r.org_id = n.org_id AND r.recipient_id = n.recipient_id WHERE n.org_id = $1 AND n.name_key = $2`
+	recipientsNaming = `SELECT recipient_id, body FROM recipients WHERE org_id = $1 AND body LIKE $2 ESCAPE '!'`
 )
 
 // page is the number of rows that a stream reads at once. Between pages it
@@ -75,16 +81,16 @@ func (s *Store) Recipients(ctx context.Context, org directory.OrgID) iter.Seq2[*
 	return func(yield func(*directory.Recipient, error) bool) {
 		var name, id string
 		for {
-			list, err := s.recipientPage(ctx, org, name, id)
+			list, err := queryRecipients(ctx, s.read, org, recipientPage, name, id, page)
 			if err != nil {
 				yield(nil, fmt.Errorf("recipients of %s: %w", org, err))
 				return
 			}
 			for _, r := range list {
+				name, id = directory.FoldKey(r.DisplayName), r.ID
 				if !yield(r, nil) {
 					return
 				}
-				name, id = directory.FoldKey(r.DisplayName), r.ID
 			}
 			if len(list) < page {
 				return
@@ -93,15 +99,16 @@ func (s *Store) Recipients(ctx context.Context, org directory.OrgID) iter.Seq2[*
 	}
 }
 
-func (s *Store) recipientPage(ctx context.Context, org directory.OrgID, name, id string) ([]*directory.Recipient, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT recipient_id, body FROM recipients
-		WHERE org_id = $1 AND (name_key, recipient_id) > ($2, $3) ORDER BY name_key, recipient_id LIMIT $4`, string(org), name, id, page)
+// queryRecipients reads what the query returns: ids and bodies of the organization.
+func queryRecipients(ctx context.Context, q querier, org directory.OrgID, query string, args ...any) ([]*directory.Recipient, error) {
+	rows, err := q.QueryContext(ctx, query, append([]any{string(org)}, args...)...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var out []*directory.Recipient
 	for rows.Next() {
+		var id string
 		var body []byte
 		if err := rows.Scan(&id, &body); err != nil {
 			return nil, err
@@ -113,6 +120,19 @@ func (s *Store) recipientPage(ctx context.Context, org directory.OrgID, name, id
 		out = append(out, r)
 	}
 	return out, rows.Err()
+}
+
+// RecipientsByName returns the recipients with that name ([directory.Recipient.Names]), in any order.
+func (s *Store) RecipientsByName(ctx context.Context, org directory.OrgID, name string) ([]*directory.Recipient, error) {
+	return byName(ctx, s.read, org, name)
+}
+
+func byName(ctx context.Context, q querier, org directory.OrgID, name string) ([]*directory.Recipient, error) {
+	list, err := queryRecipients(ctx, q, org, recipientsByName, directory.FoldKey(name))
+	if err != nil {
+		return nil, fmt.Errorf("recipients named %q: %w", name, err)
+	}
+	return list, nil
 }
 
 // CreateRecipient keeps a new recipient and sets its times, and its ID when it
@@ -143,6 +163,49 @@ func (t *Tx) Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.Addr
 		return nil, fmt.Errorf("recipient %s: %w", a, err)
 	}
 	return r, nil
+}
+
+// RecipientsByName is that of Store, as this transaction sees it.
+func (t *Tx) RecipientsByName(ctx context.Context, org directory.OrgID, name string) ([]*directory.Recipient, error) {
+	return byName(ctx, t.tx, org, name)
+}
+
+// RecipientsNaming returns the recipients that hold the address in any of their
+// fields: as their own, as a member, in a permission.
+func (t *Tx) RecipientsNaming(ctx context.Context, org directory.OrgID, a smtpaddr.Address) ([]*directory.Recipient, error) {
+	text, err := json.Marshal(a.String())
+	if err != nil {
+		return nil, err
+	}
+	like := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(string(text)) + "%"
+	list, err := queryRecipients(ctx, t.tx, org, recipientsNaming, like)
+	if err != nil {
+		return nil, fmt.Errorf("recipients that name %s: %w", a, err)
+	}
+	return list, nil
+}
+
+// AddressIn returns an address or user principal name of the organization whose
+// domain the pattern covers ([directory.MatchDomain]), and no other pattern of
+// besides; "" when there is none.
+func (t *Tx) AddressIn(ctx context.Context, org directory.OrgID, pattern string, besides ...string) (string, error) {
+	rows, err := t.tx.QueryContext(ctx, `SELECT address FROM addresses WHERE org_id = $1
+		UNION SELECT upn_key FROM recipients WHERE org_id = $1 AND upn_key <> ''`, string(org))
+	if err != nil {
+		return "", fmt.Errorf("addresses of %s: %w", org, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var a string
+		if err := rows.Scan(&a); err != nil {
+			return "", fmt.Errorf("addresses of %s: %w", org, err)
+		}
+		domain := a[strings.LastIndexByte(a, '@')+1:]
+		if directory.MatchDomain(pattern, domain) && !slices.ContainsFunc(besides, func(p string) bool { return directory.MatchDomain(p, domain) }) {
+			return a, nil
+		}
+	}
+	return "", rows.Err()
 }
 
 // CreateRecipient is that of Store, in this transaction.
@@ -218,6 +281,7 @@ func addressesOf(r *directory.Recipient) map[string]bool {
 	return m
 }
 
+// saveAddresses brings the tables of addresses and names from old to fresh.
 func (t *Tx) saveAddresses(ctx context.Context, old, fresh *directory.Recipient) error {
 	was, is := addressesOf(old), addressesOf(fresh)
 	for a := range was {
@@ -232,6 +296,58 @@ func (t *Tx) saveAddresses(ctx context.Context, old, fresh *directory.Recipient)
 			if _, err := t.tx.ExecContext(ctx, `INSERT INTO addresses (org_id, address, recipient_id) VALUES ($1, $2, $3)`, string(fresh.Org), a, fresh.ID); err != nil {
 				return fmt.Errorf("address %s: %w", a, taken(err))
 			}
+		}
+	}
+	return saveNames(ctx, t.tx, old.Names(), fresh)
+}
+
+func saveNames(ctx context.Context, tx *sql.Tx, was []string, r *directory.Recipient) error {
+	is := r.Names()
+	for _, n := range was {
+		if !slices.Contains(is, n) {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM recipient_names WHERE org_id = $1 AND name_key = $2 AND recipient_id = $3`, string(r.Org), n, r.ID); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range is {
+		if !slices.Contains(was, n) {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO recipient_names (org_id, name_key, recipient_id) VALUES ($1, $2, $3)`, string(r.Org), n, r.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fillNames is schema version 4: the names of recipients that were kept before
+// there was a table for them.
+func fillNames(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, `SELECT org_id, recipient_id, body FROM recipients`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	// The rows are read to the end first: a connection does one thing at a time.
+	var list []*directory.Recipient
+	for rows.Next() {
+		var org, id string
+		var body []byte
+		if err := rows.Scan(&org, &id, &body); err != nil {
+			return err
+		}
+		r, err := decodeRecipient(directory.OrgID(org), id, body)
+		if err != nil {
+			return err
+		}
+		list = append(list, r)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, r := range list {
+		if err := saveNames(ctx, tx, nil, r); err != nil {
+			return err
 		}
 	}
 	return nil

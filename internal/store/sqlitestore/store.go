@@ -22,7 +22,8 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	"modernc.org/sqlite" // registers the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"busybridge/internal/directory"
 )
@@ -141,13 +142,18 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir, goose.WithSlog(s.log))
+	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir, goose.WithSlog(s.log),
+		goose.WithGoMigrations(goose.NewGoMigration(4, &goose.GoFunc{RunTx: fillNames}, nil)))
 	if err != nil {
 		return err
 	}
 	sources := p.ListSources()
 	known := sources[len(sources)-1].Version
-	has, err := p.GetDBVersion(ctx)
+	var has int64
+	err = whenFree(ctx, func() (err error) {
+		has, err = p.GetDBVersion(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -162,6 +168,25 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// whenFree repeats fn, which makes the first connection, while another process
+// has the file for itself: for the change of a new file to WAL, SQLite does not
+// wait as busy_timeout says.
+func whenFree(ctx context.Context, fn func() error) error {
+	const tries, pause = 250, 20 * time.Millisecond
+	for range tries {
+		err := fn()
+		if e, ok := errors.AsType[*sqlite.Error](err); !ok || e.Code()&0xff != sqlite3.SQLITE_BUSY {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	return fn()
 }
 
 // Close waits for running transactions and closes the database.

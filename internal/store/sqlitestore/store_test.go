@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite"
 
 	"busybridge/internal/audit"
@@ -160,6 +161,61 @@ func TestOpen(t *testing.T) {
 	})
 }
 
+// An older program's file opens, and nothing of it is lost.
+func TestOpenOlder(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "old.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, os.DirFS("migrations"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	const org, box = "11111111-2222-4333-8444-555555555550", "11111111-2222-4333-8444-555555555551"
+	for _, row := range []string{
+		`INSERT INTO organizations VALUES ('` + org + `', 'Contoso', 'contoso', '', 7)`,
+		`INSERT INTO organization_domains VALUES ('contoso.com', '` + org + `')`,
+		`INSERT INTO objects VALUES ('` + org + `', 1, '', 1, '{"ServiceName":"00000002-0000-0ff1-ce00-000000000000","Realm":"","CurrentCertificateThumbprint":"","PreviousCertificateThumbprint":"","NextCertificateThumbprint":"","NextCertificateEffectiveDate":null,"WhenCreated":"2014-05-06T07:08:09Z","WhenChanged":"2014-05-06T07:08:09Z"}', '')`,
+		`INSERT INTO objects VALUES ('` + org + `', 2, '', 1, '{"PerUserAccount":"","OrgWideAccount":""}', '')`,
+		`INSERT INTO objects VALUES ('` + org + `', 3, '11111111-2222-4333-8444-555555555552', 1, '{"name":"contoso.com","guid":"11111111-2222-4333-8444-555555555552","whenCreated":"2014-05-06T07:08:09Z","whenChanged":"2014-05-06T07:08:09Z","domainName":"contoso.com","domainType":"Authoritative","default":true}', '')`,
+		`INSERT INTO objects VALUES ('` + org + `', 8, '11111111-2222-4333-8444-555555555553', 1, '{"name":"Fabrikam","guid":"11111111-2222-4333-8444-555555555553","whenCreated":"2014-05-06T07:08:09Z","whenChanged":"2014-05-06T07:08:09Z","DomainNames":["fabrikam.com"],"Enabled":true,"FreeBusyAccessEnabled":true,"FreeBusyAccessLevel":"LimitedDetails","TargetApplicationURI":"","TargetSharingEpr":"","TargetAutodiscoverEpr":""}', '')`,
+		`INSERT INTO objects VALUES ('` + org + `', 10, '11111111-2222-4333-8444-555555555554', 1, '{"name":"MAIL","guid":"11111111-2222-4333-8444-555555555554","whenCreated":"2014-05-06T07:08:09Z","whenChanged":"2014-05-06T07:08:09Z","HostNames":["mail.contoso.com"],"AdminDisplayVersion":"15.0.847.32","InternalURL":"","ExternalURL":"","AutodiscoverInternalURI":"","OAuthAuthentication":true,"BasicAuthentication":true}', '')`,
+		`INSERT INTO recipients VALUES ('` + org + `', '` + box + `', 'alice example', 'alice@contoso.com', '{"Org":"` + org + `","ID":"` + box + `","Type":"UserMailbox","DisplayName":"Alice Example","Alias":"alice","Primary":"alice@contoso.com","Proxies":null,"UPN":"alice@contoso.com","ExternalAddress":"","Members":null,"Enabled":true,"Calendar":{"TimeZone":"UTC","WorkDays":62,"WorkStart":480,"WorkEnd":1020},"Permissions":null,"WhenCreated":"2014-05-06T07:08:09Z","WhenChanged":"2014-05-06T07:08:09Z"}')`,
+		`INSERT INTO addresses VALUES ('` + org + `', 'alice@contoso.com', '` + box + `')`,
+		`INSERT INTO accounts VALUES ('alice@contoso.com', '` + org + `', '$argon2id$x', 'alice@contoso.com', '["Organization Management"]', 1)`,
+	} {
+		if _, err := db.ExecContext(ctx, row); err != nil {
+			t.Fatalf("%s: %v", row, err)
+		}
+	}
+	s := open(t, path)
+	for _, name := range []string{"ALICE", "alice example"} {
+		list, err := s.RecipientsByName(ctx, org, name)
+		if err != nil || len(list) != 1 || list[0].ID != box {
+			t.Errorf("recipients named %s: %+v, %v", name, list, err)
+		}
+	}
+	a, err := s.Account(ctx, "alice@contoso.com")
+	if err != nil || a.Org != org || a.Realm != "" || !a.Enabled || !a.HasRole(directory.RoleAdmin) || a.Address != smtpaddr.Must("alice@contoso.com") {
+		t.Errorf("account: %+v, %v", a, err)
+	}
+	// What is there was written without the newer fields, and is no change with them.
+	o, err := s.UpdateOrganization(ctx, org, func(*directory.Organization) error { return nil })
+	if err != nil || o.Version != 7 || len(o.Relationships) != 1 || len(o.Servers) != 1 {
+		t.Errorf("organization: %+v, %v", o, err)
+	}
+	r, err := s.UpdateRecipient(ctx, org, box, func(r *directory.Recipient) error { r.ResourceCapacity = 3; return nil })
+	if err != nil || r.ResourceCapacity != 3 {
+		t.Errorf("recipient: %+v, %v", r, err)
+	}
+}
+
 func TestOpenAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	errs := make(chan error)
@@ -236,6 +292,69 @@ func TestChangeIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// What a transaction finds by address, which no other address may look like.
+func TestTransactionLookups(t *testing.T) {
+	ctx := t.Context()
+	s := open(t, filepath.Join(t.TempDir(), "a.db"))
+	o, other := storetest.Organization("Contoso", "contoso.com"), storetest.Organization("Fabrikam", "fabrikam.com")
+	for _, o := range []*directory.Organization{o, other} {
+		if err := s.CreateOrganization(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := []string{"a_b&c@contoso.com", "axb&c@contoso.com", "50%!@contoso.com", "505!@contoso.com", "b_a@x.contoso.com"}
+	err := s.Change(ctx, func(tx *sqlitestore.Tx) error {
+		for i, a := range names {
+			r := storetest.Mailbox(o.ID, a)
+			r.Alias, r.SamAccountName = fmt.Sprint("m", i), ""
+			if err := tx.CreateRecipient(ctx, r); err != nil {
+				return err
+			}
+			if err := tx.PutAccount(ctx, &directory.Account{Org: o.ID, UserName: fmt.Sprintf("m%d@contoso.com", i), PasswordHash: "$argon2id$x", Address: r.Proxies[0]}); err != nil {
+				return err
+			}
+		}
+		return tx.CreateRecipient(ctx, storetest.Mailbox(other.ID, names[0]))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Change(ctx, func(tx *sqlitestore.Tx) error {
+		for i, a := range names {
+			list, err := tx.RecipientsNaming(ctx, o.ID, smtpaddr.Must(a))
+			if err != nil || len(list) != 1 || list[0].Primary.String() != a {
+				t.Errorf("recipients naming %s: %d, %v", a, len(list), err)
+			}
+			accounts, err := tx.AccountsAt(ctx, o.ID, list[0].Proxies[0])
+			if err != nil || len(accounts) != 1 || accounts[0].UserName != fmt.Sprintf("m%d@contoso.com", i) {
+				t.Errorf("accounts at %s: %d, %v", list[0].Proxies[0], len(accounts), err)
+			}
+		}
+		if accounts, err := tx.AccountsAt(ctx, o.ID, smtpaddr.Address{}); err != nil || len(accounts) != 0 {
+			t.Errorf("accounts without an address: %d, %v", len(accounts), err)
+		}
+		for _, c := range []struct {
+			pattern string
+			besides []string
+			want    string
+		}{
+			{"x.contoso.com", nil, "b_a@x.contoso.com"},
+			{"fabrikam.com", nil, ""},
+			{"x.contoso.com", []string{"*.contoso.com"}, ""},
+			{"*.x.contoso.com", []string{"also.x.contoso.com"}, ""},
+			{"*.contoso.com", []string{"also.contoso.com", "also.x.contoso.com"}, "b_a@x.contoso.com"},
+		} {
+			if got, err := tx.AddressIn(ctx, o.ID, c.pattern, c.besides...); err != nil || got != c.want {
+				t.Errorf("address in %s besides %q: %q, %v, want %q", c.pattern, c.besides, got, err, c.want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func canceled(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
@@ -265,6 +384,24 @@ func BenchmarkRecipient(b *testing.B) {
 		for b.Loop() {
 			if _, err := s.Recipient(b.Context(), o.ID, a); err != nil {
 				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("recipients by name", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if list, err := s.RecipientsByName(b.Context(), o.ID, "sam-user4711"); err != nil || len(list) != 1 {
+				b.Fatal(len(list), err)
+			}
+		}
+	})
+	b.Run("stream of 5000 recipients", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			for _, err := range s.Recipients(b.Context(), o.ID) {
+				if err != nil {
+					b.Fatal(err)
+				}
 			}
 		}
 	})

@@ -80,6 +80,8 @@ func Organization(name, domain string) *directory.Organization {
 		}},
 		Relationships: []directory.OrganizationRelationship{{
 			Common: named("Fabrikam"), Enabled: true, DomainNames: []string{"fabrikam.com", "*.fabrikam.com"}, FreeBusyAccessEnabled: true, FreeBusyAccessLevel: "LimitedDetails",
+			TargetOwaURL: "https://mail.fabrikam.com/owa", OrganizationContact: "admin@fabrikam.com", ArchiveAccessEnabled: true, DeliveryReportEnabled: true,
+			MailboxMoveEnabled: true, MailTipsAccessEnabled: true, MailTipsAccessLevel: "Limited", PhotosEnabled: true,
 		}},
 		AddressSpaces: []directory.AvailabilityAddressSpace{{
 			Common: named("tailspintoys.com"), ForestName: "tailspintoys.com", AccessMethod: "OrgWideFB", UserName: "svc@tailspintoys.com", Password: directory.Secret("correct horse"),
@@ -87,7 +89,7 @@ func Organization(name, domain string) *directory.Organization {
 		AvailabilityConfig: directory.AvailabilityConfig{OrgWideAccount: "svc@" + domain},
 		Servers: []directory.Server{{
 			Common: named("MAIL"), HostNames: []string{"mail." + domain, "autodiscover." + domain}, AdminDisplayVersion: directory.OAuthVersion,
-			ExternalURL: "https://mail." + domain + "/ews/exchange.asmx", OAuthAuthentication: true,
+			ExternalURL: "https://mail." + domain + "/ews/exchange.asmx", OAuthAuthentication: true, AutodiscoverSiteScope: []string{"Headquarters"},
 		}},
 	}
 }
@@ -100,6 +102,8 @@ func Mailbox(org directory.OrgID, address string) *directory.Recipient {
 		Proxies: []smtpaddr.Address{smtpaddr.Must(a.Local() + "@also." + a.Domain())}, UPN: a.String(), Enabled: true,
 		Calendar:    directory.DefaultCalendar("China Standard Time"),
 		Permissions: []directory.Permission{{User: "Default", Level: freebusy.LevelTime}, {User: "Anonymous", Level: freebusy.LevelNone}},
+		Name:        "Mailbox of " + a.Local(), FirstName: "First", LastName: "Last", SamAccountName: "sam-" + a.Local(),
+		HiddenFromAddressLists: true, ResourceCapacity: 1,
 	}
 }
 

@@ -37,14 +37,15 @@ type Store interface {
 	Recipient(context.Context, directory.OrgID, smtpaddr.Address) (*directory.Recipient, error)
 	RecipientByID(ctx context.Context, org directory.OrgID, id string) (*directory.Recipient, error)
 	RecipientByUPN(ctx context.Context, org directory.OrgID, upn string) (*directory.Recipient, error)
+	RecipientsByName(ctx context.Context, org directory.OrgID, name string) ([]*directory.Recipient, error)
 	Recipients(context.Context, directory.OrgID) iter.Seq2[*directory.Recipient, error]
 	UpdateRecipient(ctx context.Context, org directory.OrgID, id string, fn func(*directory.Recipient) error) (*directory.Recipient, error)
 	DeleteRecipient(ctx context.Context, org directory.OrgID, id string) error
 
 	Account(ctx context.Context, userName string) (*directory.Account, error)
-	Accounts(context.Context, directory.OrgID) ([]*directory.Account, error)
+	Accounts(ctx context.Context, owner string) ([]*directory.Account, error)
 	PutAccount(context.Context, *directory.Account) error
-	DeleteAccount(ctx context.Context, org directory.OrgID, userName string) error
+	DeleteAccount(ctx context.Context, owner, userName string) error
 
 	CreateRealm(context.Context, *directory.Realm) error
 	Realm(ctx context.Context, idOrDomain string) (*directory.Realm, error)
@@ -84,10 +85,12 @@ func Run(t *testing.T, create func(testing.TB) Database) {
 		{"concurrent updates lose nothing", concurrentUpdates},
 		{"another process sees a change at once", otherProcess},
 		{"a recipient is found by each address, id and user principal name", recipientLookups},
+		{"recipients are found by each of their names, and by no older one", recipientNames},
 		{"addresses are unique in the organization and freed when given up", recipientUnique},
 		{"organizations do not see each other's recipients", recipientIsolation},
 		{"recipients stream by name in pages", recipientStream},
 		{"accounts are unique in the deployment", accounts},
+		{"an account belongs to an organization or to a realm", realmAccounts},
 		{"a realm is found by its id and every verified domain", realms},
 		{"the authority configuration keeps its keys", authority},
 		{"audit events are kept by organization and come newest first", auditEvents},
@@ -535,6 +538,49 @@ func recipientLookups(t *testing.T, e *env) {
 	e.wantErr(e.DeleteRecipient(ctx, o.ID, want.ID), directory.ErrNotFound)
 }
 
+func recipientNames(t *testing.T, e *env) {
+	ctx := t.Context()
+	a, b := e.organization("Contoso", "contoso.com"), e.organization("Fabrikam", "fabrikam.com")
+	alice, bob, other := Mailbox(a.ID, "alice@contoso.com"), Mailbox(a.ID, "bob@contoso.com"), Mailbox(b.ID, "alice@fabrikam.com")
+	alice.DisplayName, bob.Alias = "Ältere", "ÄLTERE"
+	for _, r := range []*directory.Recipient{alice, bob, other} {
+		e.must(e.CreateRecipient(ctx, r))
+	}
+	find := func(name string, want ...string) {
+		t.Helper()
+		list, err := e.RecipientsByName(ctx, a.ID, name)
+		e.must(err)
+		var got []string
+		for _, r := range list {
+			got = append(got, r.Primary.String())
+		}
+		slices.Sort(got)
+		equal(t, name, want, got)
+	}
+	for range 2 {
+		find("ältere", "alice@contoso.com", "bob@contoso.com")
+		find("ALICE", "alice@contoso.com")
+		find("mailbox of alice", "alice@contoso.com")
+		find("Sam-Bob", "bob@contoso.com")
+		find("nobody")
+		find("")
+		find("alice@contoso.com")
+		e.reopen()
+	}
+	_, err := e.UpdateRecipient(ctx, a.ID, bob.ID, func(r *directory.Recipient) error {
+		r.Alias, r.Name, r.SamAccountName = "robert", "", "alice"
+		return nil
+	})
+	e.must(err)
+	find("ältere", "alice@contoso.com")
+	find("mailbox of bob")
+	find("bob", "bob@contoso.com")
+	find("alice", "alice@contoso.com", "bob@contoso.com")
+	e.must(e.DeleteRecipient(ctx, a.ID, alice.ID))
+	find("ältere")
+	find("alice", "bob@contoso.com")
+}
+
 func recipientUnique(t *testing.T, e *env) {
 	ctx := t.Context()
 	o := e.organization("Contoso", "contoso.com")
@@ -668,15 +714,15 @@ func accounts(t *testing.T, e *env) {
 	stolen := want.Clone()
 	stolen.Org, stolen.Enabled = other.ID, true
 	e.wantErr(e.PutAccount(ctx, stolen), directory.ErrExists)
-	e.wantErr(e.DeleteAccount(ctx, other.ID, want.UserName), directory.ErrNotFound)
-	list, err := e.Accounts(ctx, o.ID)
+	e.wantErr(e.DeleteAccount(ctx, string(other.ID), want.UserName), directory.ErrNotFound)
+	list, err := e.Accounts(ctx, string(o.ID))
 	e.must(err)
 	equal(t, "accounts", []*directory.Account{want}, list)
-	list, err = e.Accounts(ctx, other.ID)
+	list, err = e.Accounts(ctx, string(other.ID))
 	e.must(err)
 	equal(t, "accounts of the other organization", []*directory.Account(nil), list)
 
-	e.must(e.DeleteAccount(ctx, o.ID, want.UserName))
+	e.must(e.DeleteAccount(ctx, string(o.ID), want.UserName))
 	for _, name := range []string{want.UserName, "no address", ""} {
 		_, err := e.Account(ctx, name)
 		e.wantErr(err, directory.ErrNotFound)
@@ -686,6 +732,48 @@ func accounts(t *testing.T, e *env) {
 	if e.PutAccount(ctx, invalid) == nil {
 		t.Error("an account with a plain password was kept")
 	}
+}
+
+func realmAccounts(t *testing.T, e *env) {
+	ctx := t.Context()
+	o, r := e.organization("Contoso", "contoso.com"), Realm("contoso.com")
+	e.must(e.CreateRealm(ctx, r))
+	want := &directory.Account{
+		Realm: r.ID, UserName: "admin@contoso.com", PasswordHash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g", Roles: []string{directory.RoleAdmin}, Enabled: true,
+	}
+	e.must(e.PutAccount(ctx, want))
+	want.Enabled = false
+	e.must(e.PutAccount(ctx, want))
+	for range 2 {
+		got, err := e.Account(ctx, "Admin@contoso.com")
+		e.must(err)
+		equal(t, "account of a realm", want, got)
+		list, err := e.Accounts(ctx, r.ID)
+		e.must(err)
+		equal(t, "accounts of the realm", []*directory.Account{want}, list)
+		e.reopen()
+	}
+	list, err := e.Accounts(ctx, string(o.ID))
+	e.must(err)
+	equal(t, "accounts of the organization", []*directory.Account(nil), list)
+	for name, change := range map[string]func(*directory.Account){
+		"taken by an organization": func(a *directory.Account) { a.Org, a.Realm = o.ID, "" },
+		"of both":                  func(a *directory.Account) { a.Org = o.ID },
+		"of nobody":                func(a *directory.Account) { a.Realm = "" },
+		"of a realm that is not":   func(a *directory.Account) { a.Realm, a.UserName = uuid.NewString(), "x@contoso.com" },
+		"with a mailbox":           func(a *directory.Account) { a.Address = smtpaddr.Must("admin@contoso.com") },
+		"with a role of mailboxes": func(a *directory.Account) { a.Roles = []string{directory.RoleImpersonation} },
+	} {
+		a := want.Clone()
+		if change(a); e.PutAccount(ctx, a) == nil {
+			t.Errorf("an account %s was kept", name)
+		}
+	}
+	e.wantErr(e.DeleteAccount(ctx, string(o.ID), want.UserName), directory.ErrNotFound)
+	e.wantErr(e.DeleteAccount(ctx, "", want.UserName), directory.ErrNotFound)
+	e.must(e.DeleteAccount(ctx, r.ID, want.UserName))
+	_, err = e.Account(ctx, want.UserName)
+	e.wantErr(err, directory.ErrNotFound)
 }
 
 func realms(t *testing.T, e *env) {

@@ -17,14 +17,20 @@ func Error(r *object.ErrorRecord, screen int) string {
 	if r.Activity != "" && r.Position != nil {
 		message = r.Activity + " : " + message
 	}
+	place := r.Position.PositionText()
+	if place != "" {
+		place += "\n"
+	}
+	if r.Category == object.ParserError { // its message begins with the place
+		b.WriteString(place)
+		place = ""
+	}
 	for line := range strings.SplitSeq(normal(message), "\n") {
-		for _, part := range wrapWords(line, screen) {
+		for _, part := range Wrap(line, screen) {
 			b.WriteString(part + "\n")
 		}
 	}
-	if p := r.Position.PositionText(); p != "" {
-		b.WriteString(p + "\n")
-	}
+	b.WriteString(place)
 	note := func(name, text string) {
 		line := "    + " + padRight(name, 21) + " : " + text
 		for lead := ""; ; lead = "   " { // continued lines are indented by three

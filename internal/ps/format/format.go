@@ -1,13 +1,15 @@
 // Package format turns objects into text the way Windows PowerShell 5.1 lays them out: lists, tables, wide lists,
 // scalars and errors (language reference, sections 8 and 9).
 //
-// A [Writer] takes the objects that reach the end of a pipeline one by one and writes lines. Format-List and its
-// kin hand it a [Sheet]: objects with how to show them.
+// A [Writer] takes the objects that reach the end of a pipeline one by one and writes lines as soon as their widths
+// are known. Format-List and its kin hand it an [Entry] for each object: the object with how to show it.
 package format
 
 import (
 	"errors"
+	"io"
 	"strings"
+	"time"
 
 	"busybridge/internal/ps/object"
 )
@@ -55,16 +57,18 @@ type Options struct {
 	PerLine     int // columns of a wide list, 0: 2
 }
 
-// A Sheet is what a Format- cmdlet writes: objects with how to show them.
-type Sheet struct {
-	Options
-	Items []any
+// An Entry is an object with how to show it, as a Format- cmdlet writes it. Entries with the same options, by pointer,
+// make one list or table.
+type Entry struct {
+	Options *Options
+	Item    any
+	End     bool // nothing more comes with these options, and there is no item
 }
 
-// PSType names the sheet for Get-Member.
-func (*Sheet) PSType() *object.Type {
-	return &object.Type{Name: "Microsoft.PowerShell.Commands.Internal.Format.FormatStartData", Base: object.TObject}
-}
+// PSType names the entry for Get-Member.
+func (*Entry) PSType() *object.Type { return tEntry }
+
+var tEntry = &object.Type{Name: "Microsoft.PowerShell.Commands.Internal.Format.FormatEntryData", Base: object.TObject}
 
 // A View is how a type is shown when nobody says otherwise.
 type View struct {
@@ -89,61 +93,74 @@ func (v Views) find(names []string) (View, bool) {
 	return View{}, false
 }
 
-// Config is how a Writer writes.
-type Config struct {
+// WriterOptions are how a Writer writes.
+type WriterOptions struct {
 	Width int   // of the screen; 0: 120
 	Limit int   // $FormatEnumerationLimit: elements of a collection that are shown; negative: all
 	Views Views // beside the built-in ones, which they override
-	Line  func(line string) error
+	// Now tells when the rows of a table have waited long enough for more rows to compute widths by; nil: only their
+	// number does.
+	Now func() time.Time
 }
 
-// maxRows is the number of rows a table collects before its widths are fixed.
-const maxRows = 5000
+// What a table collects before its widths are fixed (8.3).
+const (
+	maxRows = 5000
+	maxWait = 300 * time.Millisecond
+)
 
 // A Writer lays out a stream of objects.
 type Writer struct {
-	cfg   Config
-	block *block // what is open
-	first bool   // the first block of the run decides the shape of the others
+	cfg   WriterOptions
+	to    io.Writer
+	buf   []byte   // lines of the object at work
+	views Views    // built in
+	block *block   // what is open
+	sheet *Options // of the block that is open, when entries made it
+	first bool     // the first block of the run decides the shape of the others
 }
 
-// NewWriter makes a writer; Close ends what it has begun.
-func NewWriter(cfg Config) *Writer {
-	if cfg.Width <= 0 {
-		cfg.Width = 120
+// NewWriter makes a writer to w; Close ends what it has begun. What an object gives is written in one piece.
+func NewWriter(w io.Writer, o WriterOptions) *Writer {
+	if o.Width <= 0 {
+		o.Width = 120
 	}
-	views := Views{}
-	for n, v := range builtin() {
-		views[n] = v
-	}
-	for n, v := range cfg.Views {
-		views[n] = v
-	}
-	cfg.Views = views
-	return &Writer{cfg: cfg, first: true}
+	return &Writer{cfg: o, to: w, views: builtin(), first: true}
 }
 
 // SetLimit changes how many elements of a collection are shown from here on.
 func (w *Writer) SetLimit(limit int) { w.cfg.Limit = limit }
 
-// A Formatter makes texts of whole lists.
-type Formatter struct{ Views Views }
+// A Formatter makes texts and writers with views of its own.
+type Formatter struct {
+	Views Views
+	Now   func() time.Time // of writers; see [WriterOptions]
+}
+
+// Writer makes a writer of lines of at most width characters.
+func (f *Formatter) Writer(w io.Writer, width, limit int) *Writer {
+	return NewWriter(w, WriterOptions{Width: width, Limit: limit, Views: f.Views, Now: f.Now})
+}
 
 // maxText bounds the text Text makes.
 const maxText = 256 << 20
 
 var errTooLong = errors.New("format: the text is too long")
 
+// limited is a text with a bound.
+type limited struct{ strings.Builder }
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.Len()+len(p) > maxText {
+		return 0, errTooLong
+	}
+	return l.Builder.Write(p)
+}
+
 // Text is the items as the end of a pipeline shows them, at most width characters a line, each line ended by \n.
 func (f *Formatter) Text(items []any, width, limit int) (string, error) {
-	var b strings.Builder
-	w := NewWriter(Config{Width: width, Limit: limit, Views: f.Views, Line: func(line string) error {
-		if b.Len()+len(line) > maxText {
-			return errTooLong
-		}
-		b.WriteString(line + "\n")
-		return nil
-	}})
+	var b limited
+	w := NewWriter(&b, WriterOptions{Width: width, Limit: limit, Views: f.Views})
 	for _, x := range items {
 		if err := w.Write(x); err != nil {
 			return "", err
@@ -165,15 +182,67 @@ type block struct {
 	blank   int     // further blank lines after a group's heading
 	layout  *layout // of a table whose header is out
 	count   int
+	since   time.Time // when the first row that waits came
 }
 
 // Write shows one object.
 func (w *Writer) Write(item any) error {
-	switch x := item.(type) {
-	case nil:
+	err := w.item(item)
+	if ferr := w.push(); err == nil {
+		err = ferr
+	}
+	return err
+}
+
+// Close ends the block that is open.
+func (w *Writer) Close() error {
+	err := w.end()
+	if ferr := w.push(); err == nil {
+		err = ferr
+	}
+	return err
+}
+
+// push hands the lines on.
+func (w *Writer) push() error {
+	if len(w.buf) == 0 {
 		return nil
-	case *Sheet:
-		return w.sheet(x)
+	}
+	_, err := w.to.Write(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+// maxBuffer is how many bytes of lines one object may pile up before they are handed on.
+const maxBuffer = 64 << 10
+
+func (w *Writer) line(s string) error {
+	w.buf = append(append(w.buf, s...), '\n')
+	if len(w.buf) > maxBuffer {
+		return w.push()
+	}
+	return nil
+}
+
+// view is how a type is shown; the host's views come first.
+func (w *Writer) view(names []string) (View, bool) {
+	if v, ok := w.cfg.Views.find(names); ok {
+		return v, true
+	}
+	return w.views.find(names)
+}
+
+func (w *Writer) item(item any) error {
+	if x, ok := item.(*Entry); ok {
+		return w.entry(x)
+	}
+	if w.sheet != nil {
+		if err := w.endSheet(); err != nil {
+			return err
+		}
+	}
+	if item == nil {
+		return nil
 	}
 	if text, ok := w.scalar(item); ok {
 		if w.block != nil { // texts stand between the rows and do not end the table
@@ -185,7 +254,7 @@ func (w *Writer) Write(item any) error {
 	}
 	if items, ok := object.Items(item); ok { // an array that was written as one object
 		for _, x := range items {
-			if err := w.Write(x); err != nil {
+			if err := w.item(x); err != nil {
 				return err
 			}
 		}
@@ -202,12 +271,9 @@ func (w *Writer) Write(item any) error {
 	return w.add(item)
 }
 
-// Close ends the block that is open.
-func (w *Writer) Close() error { return w.end() }
-
 func (w *Writer) lines(text string) error {
-	for line := range strings.SplitSeq(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n") {
-		if err := w.cfg.Line(line); err != nil {
+	for line := range strings.SplitSeq(normal(text), "\n") {
+		if err := w.line(line); err != nil {
 			return err
 		}
 	}
@@ -216,7 +282,7 @@ func (w *Writer) lines(text string) error {
 
 func (w *Writer) blank(n int) error {
 	for range n {
-		if err := w.cfg.Line(""); err != nil {
+		if err := w.line(""); err != nil {
 			return err
 		}
 	}
@@ -226,7 +292,7 @@ func (w *Writer) blank(n int) error {
 // scalar is the text of what is shown as one: strings, numbers, dates, errors, views that are a text.
 func (w *Writer) scalar(item any) (string, bool) {
 	names := object.TypeNames(item)
-	if view, ok := w.cfg.Views.find(names); ok {
+	if view, ok := w.view(names); ok {
 		if view.Text != nil {
 			return view.Text(item), true
 		}
@@ -243,41 +309,48 @@ func (w *Writer) scalar(item any) (string, bool) {
 	return scalarText(object.Base(item))
 }
 
-func (w *Writer) sheet(s *Sheet) error {
-	if err := w.end(); err != nil {
-		return err
-	}
-	for _, item := range s.Items {
-		if err := w.sheetItem(s, item); err != nil {
+// entry shows an object as a Format- cmdlet was told.
+func (w *Writer) entry(x *Entry) error {
+	if w.sheet != x.Options {
+		if err := w.endSheet(); err != nil {
 			return err
 		}
+		w.sheet = x.Options
 	}
+	if x.End {
+		return w.endSheet()
+	}
+	return w.sheetItem(x.Options, x.Item)
+}
+
+// endSheet ends what entries, or objects before them, have opened.
+func (w *Writer) endSheet() error {
 	err := w.end()
-	w.first = true
+	w.sheet, w.first = nil, true
 	return err
 }
 
-func (w *Writer) sheetItem(s *Sheet, item any) error {
+func (w *Writer) sheetItem(o *Options, item any) error {
 	if item == nil {
 		return nil
 	}
 	if items, ok := object.Items(item); ok {
 		for _, x := range items {
-			if err := w.sheetItem(s, x); err != nil {
+			if err := w.sheetItem(o, x); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if h, ok := object.Base(item).(*object.Hashtable); ok && (s.Columns == nil || s.Shape == List) {
+	if h, ok := object.Base(item).(*object.Hashtable); ok && (o.Columns == nil || o.Shape == List) {
 		for _, e := range h.Entries() {
-			if err := w.sheetItem(s, e); err != nil {
+			if err := w.sheetItem(o, e); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if s.Columns == nil {
+	if o.Columns == nil {
 		if text, ok := w.scalar(item); ok {
 			if err := w.flush(); err != nil {
 				return err
@@ -286,17 +359,22 @@ func (w *Writer) sheetItem(s *Sheet, item any) error {
 		}
 	}
 	if w.block == nil {
-		w.block = w.open(item, s.Options)
+		w.block = w.open(item, *o)
 		w.block.typ = ""
 	}
 	return w.put(item)
 }
 
+// typeKey is what the objects of one block share: their type. Files and folders share a view.
 func typeKey(item any) string {
-	if names := object.TypeNames(item); len(names) > 0 {
-		return names[0]
+	names := object.TypeNames(item)
+	if len(names) == 0 {
+		return ""
 	}
-	return ""
+	if names[0] == "System.IO.DirectoryInfo" {
+		return "System.IO.FileInfo"
+	}
+	return names[0]
 }
 
 func (w *Writer) add(item any) error {
@@ -315,7 +393,7 @@ func (w *Writer) add(item any) error {
 // open decides the shape and columns of a new block by its first object.
 func (w *Writer) open(item any, opts Options) *block {
 	b := &block{shape: opts.Shape, opts: opts, cols: opts.Columns, typ: typeKey(item)}
-	view, hasView := w.cfg.Views.find(object.TypeNames(item))
+	view, hasView := w.view(object.TypeNames(item))
 	if hasView && view.Text == nil && opts.Columns == nil && (opts.Shape == Auto || opts.Shape == view.Shape) {
 		b.shape, b.cols = view.Shape, view.Columns
 		if b.opts.GroupBy == nil {
@@ -384,18 +462,10 @@ func wideColumn(item any, props []string) []Column {
 
 // expand replaces wildcards by the names that fit and gives the others the object's own spelling.
 func expand(item any, cols []Column) []Column {
-	var out []Column
-	var props []object.Listed
+	out := make([]Column, 0, len(cols))
 	for _, c := range cols {
-		if c.Expr != nil {
-			out = append(out, c)
-			continue
-		}
-		if props == nil {
-			props = object.Properties(item)
-		}
-		if object.HasWildcard(c.Name) {
-			for _, p := range props {
+		if c.Expr == nil && object.HasWildcard(c.Name) {
+			for _, p := range object.Properties(item) {
 				if object.Like(p.Name, c.Name) && p.Name != "PSShowComputerName" {
 					n := c
 					n.Name, n.Label = p.Name, ""
@@ -404,9 +474,9 @@ func expand(item any, cols []Column) []Column {
 			}
 			continue
 		}
-		for _, p := range props {
-			if strings.EqualFold(p.Name, c.Name) {
-				c.Name = p.Name
+		if c.Expr == nil {
+			if own, ok := object.Spelling(item, c.Name); ok {
+				c.Name = own
 			}
 		}
 		out = append(out, c)
@@ -471,13 +541,46 @@ func (w *Writer) put(item any) error {
 		return w.listItem(item)
 	case Wide:
 		b.rows = append(b.rows, item)
+		if !b.opts.AutoSize && len(b.rows) >= b.perLine() {
+			return w.flush()
+		}
 		return nil
 	}
 	b.rows = append(b.rows, item)
-	if b.layout != nil || len(b.rows) >= maxRows && !b.opts.AutoSize {
+	if b.layout != nil || !b.opts.AutoSize && (b.fixed() || len(b.rows) >= maxRows || w.waited(b)) {
 		return w.flush()
 	}
 	return nil
+}
+
+// fixed reports whether the widths of a table do not depend on its rows.
+func (b *block) fixed() bool {
+	for i := range b.cols {
+		if b.cols[i].Width == 0 {
+			return false
+		}
+	}
+	return len(b.cols) > 0
+}
+
+// waited reports whether the rows have waited long enough.
+func (w *Writer) waited(b *block) bool {
+	if w.cfg.Now == nil {
+		return false
+	}
+	now := w.cfg.Now()
+	if len(b.rows) == 1 {
+		b.since = now
+	}
+	return now.Sub(b.since) >= maxWait
+}
+
+// perLine is the number of columns of a wide list that does not compute them.
+func (b *block) perLine() int {
+	if b.opts.PerLine > 0 {
+		return b.opts.PerLine
+	}
+	return 2
 }
 
 func (w *Writer) openGroup(g *Column, key string) error {
@@ -488,7 +591,7 @@ func (w *Writer) openGroup(g *Column, key string) error {
 	if err := w.blank(lead); err != nil {
 		return err
 	}
-	if err := w.cfg.Line("   " + g.label() + ": " + key); err != nil {
+	if err := w.line("   " + g.label() + ": " + key); err != nil {
 		return err
 	}
 	return w.blank(w.block.blank)

@@ -43,7 +43,13 @@ func table(cols ...format.Column) func(items ...any) []any {
 }
 
 func shaped(o format.Options) func(items ...any) []any {
-	return func(items ...any) []any { return []any{&format.Sheet{Options: o, Items: items}} }
+	return func(items ...any) []any {
+		var out []any
+		for _, item := range items {
+			out = append(out, &format.Entry{Options: &o, Item: item})
+		}
+		return append(out, &format.Entry{Options: &o, End: true})
+	}
 }
 
 func twice(v any) (any, error) {
@@ -176,28 +182,62 @@ func TestErrorLayout(t *testing.T) {
 	golden(t, "cmdlet error", format.Error(r, 120)+"\n")
 }
 
-// TestTableStreams checks that a long table does not wait for its end.
+// TestTableStreams checks what a table waits for: rows enough to compute widths by, time, or nothing when they are fixed.
 func TestTableStreams(t *testing.T) {
-	lines := 0
-	w := format.NewWriter(format.Config{Width: 80, Limit: 4, Line: func(string) error { lines++; return nil }})
-	for i := range 20000 {
-		if err := w.Write(bag("N", int32(i))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if lines < 15000 {
-		t.Errorf("%d lines were written before the end, want most of 20000", lines)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
+	now := time.Unix(0, 0)
+	for _, tc := range []struct {
+		name string
+		opts format.WriterOptions
+		wrap func(any) any
+		rows int // until the first lines are out
+	}{
+		{"by number", format.WriterOptions{}, nil, 5000},
+		{"by time", format.WriterOptions{Now: func() time.Time { now = now.Add(100 * time.Millisecond); return now }}, nil, 4},
+		{"fixed widths", format.WriterOptions{Views: format.Views{"Thing": {Shape: format.Table, Columns: []format.Column{{Name: "N", Width: 5}}}}}, nil, 1},
+		{"list", format.WriterOptions{}, each(format.Options{Shape: format.List}), 1},
+		{"wide", format.WriterOptions{}, each(format.Options{Shape: format.Wide, PerLine: 3}), 3},
+		{"computed after all", format.WriterOptions{}, each(format.Options{Shape: format.Table, AutoSize: true}), 6001},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var b strings.Builder
+			w := format.NewWriter(&b, tc.opts)
+			rows := 0
+			for b.Len() == 0 && rows <= 6000 {
+				rows++
+				var item any = object.New("Thing").Add("N", int32(rows))
+				if tc.wrap != nil {
+					item = tc.wrap(item)
+				}
+				if err := w.Write(item); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if rows != tc.rows {
+				t.Errorf("the first lines came after %d objects, want %d", rows, tc.rows)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if b.Len() == 0 {
+				t.Error("nothing was written at all")
+			}
+		})
 	}
 }
 
-func TestLineErrorStops(t *testing.T) {
+func each(o format.Options) func(any) any {
+	return func(item any) any { return &format.Entry{Options: &o, Item: item} }
+}
+
+type broken struct{ err error }
+
+func (b broken) Write([]byte) (int, error) { return 0, b.err }
+
+func TestWriteErrorStops(t *testing.T) {
 	stop := errors.New("closed")
-	w := format.NewWriter(format.Config{Line: func(string) error { return stop }})
+	w := format.NewWriter(broken{stop}, format.WriterOptions{})
 	if err := w.Write("x"); !errors.Is(err, stop) {
-		t.Errorf("Write = %v, want the error of Line", err)
+		t.Errorf("Write = %v, want the error of the writer", err)
 	}
 }
 

@@ -85,7 +85,7 @@ func (w *Writer) listItem(item any) error {
 		for line := range strings.SplitSeq(normal(w.cell(c, item)), "\n") {
 			for {
 				part := head(line, room)
-				if err := w.cfg.Line(lead + part); err != nil {
+				if err := w.line(lead + part); err != nil {
 					return err
 				}
 				lead = indent
@@ -98,7 +98,13 @@ func (w *Writer) listItem(item any) error {
 	return nil
 }
 
-func normal(s string) string { return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s) }
+// normal makes every line end a \n.
+func normal(s string) string {
+	if strings.IndexByte(s, '\r') < 0 {
+		return s
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
+}
 
 // cell is the text of a column's value.
 func (w *Writer) cell(c *Column, item any) string {
@@ -114,9 +120,12 @@ func (w *Writer) cell(c *Column, item any) string {
 // wide writes the names in columns.
 func (w *Writer) wide(rows []any) error {
 	b := w.block
-	if err := w.blank(1); err != nil {
-		return err
+	if b.count == 0 {
+		if err := w.blank(1); err != nil {
+			return err
+		}
 	}
+	b.count += len(rows)
 	c := &b.cols[0]
 	texts := make([]string, len(rows))
 	longest := 1
@@ -124,12 +133,9 @@ func (w *Writer) wide(rows []any) error {
 		texts[i], _, _ = strings.Cut(normal(w.cell(c, r)), "\n")
 		longest = max(longest, width(texts[i]))
 	}
-	perLine := b.opts.PerLine
-	if perLine <= 0 {
-		perLine = 2
-		if b.opts.AutoSize {
-			perLine = max(1, (w.cfg.Width+1)/(longest+1))
-		}
+	perLine := b.perLine()
+	if b.opts.AutoSize && b.opts.PerLine <= 0 {
+		perLine = max(1, (w.cfg.Width+1)/(longest+1))
 	}
 	room := max(1, (w.cfg.Width-perLine+1)/perLine)
 	if b.opts.AutoSize {
@@ -143,7 +149,7 @@ func (w *Writer) wide(rows []any) error {
 			}
 			line.WriteString(padRight(ellipsis(t, room), room))
 		}
-		if err := w.cfg.Line(strings.TrimRight(line.String(), " ")); err != nil {
+		if err := w.line(strings.TrimRight(line.String(), " ")); err != nil {
 			return err
 		}
 	}

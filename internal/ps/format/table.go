@@ -146,7 +146,7 @@ func (w *Writer) columns(l *layout, cells [][]string) error {
 			}
 			b.WriteString(place(s, l.width[i], l.align[i], i == len(cells)-1))
 		}
-		if err := w.cfg.Line(strings.TrimRight(b.String(), " ")); err != nil {
+		if err := w.line(strings.TrimRight(b.String(), " ")); err != nil {
 			return err
 		}
 	}
@@ -161,7 +161,7 @@ func (w *Writer) row(b *block, item any) error {
 		n := l.width[i]
 		if b.opts.Wrap {
 			for line := range strings.SplitSeq(normal(text), "\n") {
-				cells[i] = append(cells[i], wrapWords(line, n)...)
+				cells[i] = append(cells[i], Wrap(line, n)...)
 			}
 			continue
 		}
@@ -181,8 +181,8 @@ func (w *Writer) row(b *block, item any) error {
 	return w.columns(l, cells)
 }
 
-// wrapWords breaks a line at blanks, and inside words that are longer than n.
-func wrapWords(s string, n int) []string {
+// Wrap breaks a line at blanks into lines of at most n cells, and inside words that are longer.
+func Wrap(s string, n int) []string {
 	var out []string
 	for {
 		p := head(s, n)

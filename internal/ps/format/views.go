@@ -1,6 +1,8 @@
 package format
 
 import (
+	"strings"
+
 	"busybridge/internal/ps/object"
 )
 
@@ -38,6 +40,8 @@ func builtin() Views {
 		"Microsoft.PowerShell.Commands.GenericMeasureInfo":               {Shape: List, Columns: columns("Count", "Average", "Sum", "Maximum", "Minimum", "Property")},
 		"Microsoft.PowerShell.Commands.TextMeasureInfo":                  {Shape: Table, Columns: columns("Lines", "Words", "Characters", "Property")},
 		"Microsoft.PowerShell.Commands.MemberDefinition":                 {Shape: Table, Columns: columns("Name", "MemberType", "Definition"), GroupBy: &Column{Name: "TypeName"}},
+		"MamlCommandHelpInfo":                                            {Text: object.String},
+		"HelpInfoShort":                                                  {Shape: Table, Columns: []Column{named("Name", 33), named("Category", 9), named("Module", 25), {Name: "Synopsis"}}},
 		"Microsoft.PowerShell.Commands.HistoryInfo":                      {Shape: Table, Columns: []Column{right("Id", 4), {Name: "CommandLine"}}},
 		"System.Management.Automation.CommandInfo":                       command,
 		"System.Management.Automation.AliasInfo":                         {Shape: Table, Columns: []Column{named("CommandType", 15), {Name: "Name", Width: 50, Expr: aliasName}, named("Version", 10), {Name: "Source"}}},
@@ -62,7 +66,7 @@ func aliasName(v any) (any, error) {
 // directory is the folder of a file, for the heading of Get-ChildItem.
 func directory(v any) (any, error) {
 	if p, ok := object.Get(v, "PSParentPath"); ok {
-		return p, nil
+		return strings.TrimPrefix(object.String(p), `Microsoft.PowerShell.Core\FileSystem::`), nil
 	}
 	p, _ := object.Get(v, "DirectoryName")
 	return p, nil

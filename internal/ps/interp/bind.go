@@ -1,6 +1,7 @@
 package interp
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,8 +59,11 @@ func bindError(id, format string, args ...any) *object.ErrorRecord {
 	return object.NewError(id, object.InvalidArgument, object.TParameterBinding, format, args...)
 }
 
+// all is the command's parameters and the common ones.
+func (b *binding) all() []*Param { return slices.Concat(b.params, b.common) }
+
 func (b *binding) find(name string) (*Param, error) {
-	all := append(slices.Clone(b.params), b.common...)
+	all := b.all()
 	for _, p := range all {
 		if strings.EqualFold(p.Name, name) || hasFold(p.Aliases, name) {
 			return p, nil
@@ -396,18 +400,7 @@ func (b *binding) finish(piped bool) error {
 	}
 	if b.e.s.cfg.Prompt != nil && !b.prompted {
 		b.prompted = true
-		text := fmt.Sprintf("cmdlet %s at command pipeline position 1\nSupply values for the following parameters:\n", b.command)
-		for _, p := range missing {
-			line, err := b.e.s.cfg.Prompt.Line(b.e.ctx, text+p.Name+": ")
-			if err != nil {
-				return err
-			}
-			text = ""
-			if err := b.set(p, line); err != nil {
-				return err
-			}
-		}
-		return nil
+		return b.ask(missing)
 	}
 	var names strings.Builder
 	for _, p := range missing {
@@ -415,6 +408,69 @@ func (b *binding) finish(piped bool) error {
 	}
 	return bindError("MissingMandatoryParameter", "Cannot process command because of one or more missing mandatory parameters:%s.", names.String())
 }
+
+// ask asks the person for mandatory parameters (cmdlet reference 18).
+func (b *binding) ask(missing []*Param) error {
+	prompt, ctx := b.e.s.cfg.Prompt, b.e.ctx
+	text := fmt.Sprintf("\ncmdlet %s at command pipeline position %d\nSupply values for the following parameters:\n", b.command, b.e.index+1)
+	if b.script && slices.ContainsFunc(missing, func(p *Param) bool { return p.Help != "" }) {
+		text += "(Type !? for Help.)\n"
+	}
+	line := func(name string, read func(context.Context, string) (string, error), p *Param) (string, error) {
+		for {
+			s, err := read(ctx, text+name+": ")
+			text = ""
+			if err != nil || s != "!?" {
+				return s, err
+			}
+			if text = p.Help + "\n"; p.Help == "" {
+				text = "There is no help for " + p.Name + ".\n"
+			}
+		}
+	}
+	for _, p := range missing {
+		var v any
+		var err error
+		switch {
+		case p.Type == object.TSecureString:
+			var s string
+			s, err = line(p.Name, prompt.Secret, p)
+			v = object.NewSecureString(s)
+		case p.Type == object.TCredential:
+			var user, password string
+			if user, err = line("User", prompt.Line, p); err == nil {
+				password, err = prompt.Secret(ctx, "Password for user "+user+": ")
+			}
+			v = &object.Credential{UserName: user, Password: object.NewSecureString(password)}
+		case p.Type != nil && p.Type.Elem != nil && p.Type.Is(object.TArray): // element by element, to an empty line
+			list := object.NewArray()
+			for s := "-"; s != "" && err == nil; {
+				if s, err = line(fmt.Sprintf("%s[%d]", p.Name, len(list.Items)), prompt.Line, p); s != "" {
+					list.Items = append(list.Items, s)
+				}
+			}
+			v = list
+		default:
+			var s string
+			s, err = line(p.Name, prompt.Line, p)
+			if v = s; p.Type == object.TBool || p.Switch {
+				if on, ok := boolWords[strings.ToLower(s)]; ok {
+					v = on
+				}
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if err := b.set(p, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boolWords are the answers that mean a Boolean.
+var boolWords = map[string]bool{"$true": true, "true": true, "$false": false, "false": false}
 
 func (b *binding) missing(sets []string, piped bool) []*Param {
 	var list []*Param

@@ -140,7 +140,7 @@ func (c *Call) blame(err error) error {
 }
 
 func (c *Call) place(rec *object.ErrorRecord) {
-	if rec.Position == nil {
+	if rec.Position == nil && !rec.Remote {
 		p := c.pos
 		rec.Position = &p
 	}
@@ -160,7 +160,7 @@ func (c *Call) done(err error) error {
 	err = c.blame(err)
 	if te, ok := err.(*termError); ok {
 		c.e.s.success = false
-		c.errs = append(c.errs, te.rec)
+		keep(c.errorVar, &c.errs, te.rec)
 		if cerr := c.close(); cerr != nil {
 			return cerr
 		}
@@ -173,6 +173,13 @@ func (c *Call) Emit(v any) error { return c.e.out(object.From(v)) }
 
 // EmitAll writes the elements of a collection, or v itself when it is none.
 func (c *Call) EmitAll(v any) error { return unroll(object.From(v), c.e.out) }
+
+// keep puts v into the list of a variable when one was named.
+func keep(variable string, list *[]any, v any) {
+	if variable != "" {
+		*list = append(*list, v)
+	}
+}
 
 // WriteError reports an error that does not end the command, unless the caller asked for that; then the result is not
 // nil and Run must return it.
@@ -191,7 +198,7 @@ func (c *Call) WriteError(err error) error {
 		action = c.e.preference("ErrorActionPreference")
 	}
 	if action != "Ignore" {
-		c.errs = append(c.errs, rec)
+		keep(c.errorVar, &c.errs, rec)
 	}
 	switch action {
 	case "Ignore":
@@ -209,12 +216,12 @@ func (c *Call) WriteError(err error) error {
 	return send(c.e.streams.Error, rec)
 }
 
-func (c *Call) message(m *Message, to Stream, action, preference string, keep *[]any) error {
+func (c *Call) message(m *Message, to Stream, action, preference, variable string, list *[]any) error {
 	if action == "" {
 		action = c.e.preference(preference)
 	}
-	if keep != nil && action != "Ignore" {
-		*keep = append(*keep, m)
+	if action != "Ignore" {
+		keep(variable, list, m)
 	}
 	switch action {
 	case "Ignore", "SilentlyContinue":
@@ -233,22 +240,22 @@ func (c *Call) message(m *Message, to Stream, action, preference string, keep *[
 
 // WriteWarning writes to the warning stream.
 func (c *Call) WriteWarning(text string) error {
-	return c.message(&Message{Kind: "Warning", Text: text}, c.e.streams.Warning, c.warningAction, "WarningPreference", &c.warns)
+	return c.message(&Message{Kind: "Warning", Text: text}, c.e.streams.Warning, c.warningAction, "WarningPreference", c.warnVar, &c.warns)
 }
 
 // WriteVerbose writes to the verbose stream.
 func (c *Call) WriteVerbose(text string) error {
-	return c.message(&Message{Kind: "Verbose", Text: text}, c.e.streams.Verbose, c.verbose, "VerbosePreference", nil)
+	return c.message(&Message{Kind: "Verbose", Text: text}, c.e.streams.Verbose, c.verbose, "VerbosePreference", "", nil)
 }
 
 // WriteDebug writes to the debug stream.
 func (c *Call) WriteDebug(text string) error {
-	return c.message(&Message{Kind: "Debug", Text: text}, c.e.streams.Debug, c.debug, "DebugPreference", nil)
+	return c.message(&Message{Kind: "Debug", Text: text}, c.e.streams.Debug, c.debug, "DebugPreference", "", nil)
 }
 
 // WriteInformation writes to the information stream.
 func (c *Call) WriteInformation(text string, tags ...string) error {
-	return c.message(&Message{Kind: "Information", Text: text, Tags: tags}, c.e.streams.Information, c.infoAction, "InformationPreference", &c.infos)
+	return c.message(&Message{Kind: "Information", Text: text, Tags: tags}, c.e.streams.Information, c.infoAction, "InformationPreference", c.infoVar, &c.infos)
 }
 
 // WriteHost writes text for the screen, as Write-Host does: preferences do not hide it.
@@ -257,7 +264,7 @@ func (c *Call) WriteHost(m *Message) error {
 	if c.infoAction == "Ignore" || c.infoAction == "SilentlyContinue" {
 		return nil
 	}
-	c.infos = append(c.infos, m)
+	keep(c.infoVar, &c.infos, m)
 	return send(c.e.streams.Information, m)
 }
 
@@ -333,6 +340,15 @@ func (c *Call) Block(b *ScriptBlock, item any) ([]any, error) { return c.e.block
 // Invoke runs a script block with arguments and input in a scope of its own; what it writes goes to emit.
 func (c *Call) Invoke(b *ScriptBlock, args, input []any, emit func(any) error) error {
 	return c.e.with(emit).callBlock(b, args, input, true)
+}
+
+// RunText runs text in the caller's scope, as Invoke-Expression does.
+func (c *Call) RunText(text string) error {
+	b, err := c.e.s.newBlock(text)
+	if err != nil {
+		return err
+	}
+	return c.e.callBlock(b, nil, nil, false)
 }
 
 // ShouldProcess asks whether to act on target: false under -WhatIf, the person's answer under -Confirm.

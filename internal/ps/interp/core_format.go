@@ -8,21 +8,33 @@ import (
 	"busybridge/internal/ps/object"
 )
 
-// sheetOf makes the columns of a Format- cmdlet.
-func sheetOf(c *Call, shape format.Shape, props []any, groupBy any) (*format.Sheet, error) {
-	s := &format.Sheet{Options: format.Options{Shape: shape}}
-	var err error
-	if s.Columns, err = formatColumns(c, props); err != nil {
-		return nil, err
+// A layout is what the Format- cmdlets share: it hands each object on with how to show it.
+type layout struct {
+	opts  format.Options
+	begun bool
+}
+
+func (l *layout) begin(c *Call, props []any, groupBy any) (err error) {
+	if l.opts.Columns, err = formatColumns(c, props); err != nil || groupBy == nil {
+		return err
 	}
-	if groupBy != nil {
-		g, err := formatColumns(c, []any{groupBy})
-		if err != nil {
-			return nil, err
-		}
-		s.GroupBy = &g[0]
+	g, err := formatColumns(c, []any{groupBy})
+	if err == nil {
+		l.opts.GroupBy = &g[0]
 	}
-	return s, nil
+	return err
+}
+
+func (l *layout) put(c *Call, item any) error {
+	l.begun = true
+	return c.Emit(&format.Entry{Options: &l.opts, Item: item})
+}
+
+func (l *layout) end(c *Call) error {
+	if !l.begun {
+		return nil
+	}
+	return c.Emit(&format.Entry{Options: &l.opts, End: true})
 }
 
 func formatColumns(c *Call, props []any) ([]format.Column, error) {
@@ -79,94 +91,88 @@ func keyed(h *object.Hashtable, full string) (any, bool) {
 
 // FormatList is Format-List (16.1).
 type FormatList struct {
-	Property     []any         `ps:"Property,position=0"`
-	GroupBy      any           `ps:"GroupBy"`
-	View         string        `ps:"View"`
-	ShowError    object.Switch `ps:"ShowError"`
-	DisplayError object.Switch `ps:"DisplayError"`
-	Force        object.Switch `ps:"Force"`
-	Expand       string        `ps:"Expand"`
-	InputObject  any           `ps:"InputObject,pipeline=value,allownull"`
+	Property     []any         `ps:"Property,position=0,wildcard" help:"The properties to show: names, patterns, or @{Name='...'; Expression={...}}."`
+	GroupBy      any           `ps:"GroupBy" help:"Begins a new list where this property changes."`
+	View         string        `ps:"View" help:"Accepted; a type has one view."`
+	ShowError    object.Switch `ps:"ShowError" help:"Accepted; an error of an expression shows as nothing."`
+	DisplayError object.Switch `ps:"DisplayError" help:"Accepted; an error of an expression shows as nothing."`
+	Force        object.Switch `ps:"Force" help:"Accepted for scripts that give it."`
+	Expand       string        `ps:"Expand" help:"Accepted for scripts that give it."`
+	InputObject  any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
-	items []any
+	layout
 }
 
-// Run keeps one object.
-func (f *FormatList) Run(_ context.Context, _ *Call) error {
-	f.items = append(f.items, f.InputObject)
-	return nil
+// Begin reads what is to be shown.
+func (f *FormatList) Begin(_ context.Context, c *Call) error {
+	f.opts.Shape = format.List
+	return f.begin(c, f.Property, f.GroupBy)
 }
 
-// End writes the sheet.
-func (f *FormatList) End(_ context.Context, c *Call) error {
-	s, err := sheetOf(c, format.List, f.Property, f.GroupBy)
-	if err != nil || len(f.items) == 0 {
-		return err
-	}
-	s.Items = f.items
-	return c.Emit(s)
-}
+// Run shows one object.
+func (f *FormatList) Run(_ context.Context, c *Call) error { return f.put(c, f.InputObject) }
+
+// End ends the list.
+func (f *FormatList) End(_ context.Context, c *Call) error { return f.end(c) }
 
 // FormatTable is Format-Table (16.1).
 type FormatTable struct {
-	Property         []any         `ps:"Property,position=0"`
-	AutoSize         object.Switch `ps:"AutoSize"`
-	Wrap             object.Switch `ps:"Wrap"`
-	HideTableHeaders object.Switch `ps:"HideTableHeaders"`
-	GroupBy          any           `ps:"GroupBy"`
-	View             string        `ps:"View"`
-	ShowError        object.Switch `ps:"ShowError"`
-	DisplayError     object.Switch `ps:"DisplayError"`
-	Force            object.Switch `ps:"Force"`
-	Expand           string        `ps:"Expand"`
-	InputObject      any           `ps:"InputObject,pipeline=value,allownull"`
+	Property         []any         `ps:"Property,position=0,wildcard" help:"The columns: names, patterns, or @{Name='...'; Expression={...}; Width=...; Alignment='...'}."`
+	AutoSize         object.Switch `ps:"AutoSize" help:"Computes widths from all objects before the first is shown."`
+	Wrap             object.Switch `ps:"Wrap" help:"Goes on in the next line instead of cutting."`
+	HideTableHeaders object.Switch `ps:"HideTableHeaders" help:"Leaves the headings out."`
+	GroupBy          any           `ps:"GroupBy" help:"Begins a new table where this property changes."`
+	View             string        `ps:"View" help:"Accepted; a type has one view."`
+	ShowError        object.Switch `ps:"ShowError" help:"Accepted; an error of an expression shows as nothing."`
+	DisplayError     object.Switch `ps:"DisplayError" help:"Accepted; an error of an expression shows as nothing."`
+	Force            object.Switch `ps:"Force" help:"Accepted for scripts that give it."`
+	Expand           string        `ps:"Expand" help:"Accepted for scripts that give it."`
+	InputObject      any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
-	items []any
+	layout
 }
 
-// Run keeps one object.
-func (f *FormatTable) Run(_ context.Context, _ *Call) error {
-	f.items = append(f.items, f.InputObject)
-	return nil
+// Begin reads what is to be shown.
+func (f *FormatTable) Begin(_ context.Context, c *Call) error {
+	f.opts.Shape = format.Table
+	f.opts.AutoSize, f.opts.Wrap, f.opts.HideHeaders = bool(f.AutoSize), bool(f.Wrap), bool(f.HideTableHeaders)
+	return f.begin(c, f.Property, f.GroupBy)
 }
 
-// End writes the sheet.
-func (f *FormatTable) End(_ context.Context, c *Call) error {
-	s, err := sheetOf(c, format.Table, f.Property, f.GroupBy)
-	if err != nil || len(f.items) == 0 {
-		return err
-	}
-	s.AutoSize, s.Wrap, s.HideHeaders, s.Items = bool(f.AutoSize), bool(f.Wrap), bool(f.HideTableHeaders), f.items
-	return c.Emit(s)
-}
+// Run shows one object.
+func (f *FormatTable) Run(_ context.Context, c *Call) error { return f.put(c, f.InputObject) }
+
+// End ends the list.
+func (f *FormatTable) End(_ context.Context, c *Call) error { return f.end(c) }
 
 // FormatWide is Format-Wide.
 type FormatWide struct {
-	Property    any           `ps:"Property,position=0"`
-	AutoSize    object.Switch `ps:"AutoSize"`
-	Column      int           `ps:"Column"`
-	GroupBy     any           `ps:"GroupBy"`
-	InputObject any           `ps:"InputObject,pipeline=value,allownull"`
+	Property     any           `ps:"Property,position=0" help:"The property to show."`
+	AutoSize     object.Switch `ps:"AutoSize" help:"Computes the number of columns."`
+	Column       int           `ps:"Column" help:"The number of columns."`
+	GroupBy      any           `ps:"GroupBy" help:"Begins a new list where this property changes."`
+	View         string        `ps:"View" help:"Accepted; a type has one view."`
+	ShowError    object.Switch `ps:"ShowError" help:"Accepted; an error of an expression shows as nothing."`
+	DisplayError object.Switch `ps:"DisplayError" help:"Accepted; an error of an expression shows as nothing."`
+	Force        object.Switch `ps:"Force" help:"Accepted for scripts that give it."`
+	Expand       string        `ps:"Expand" help:"Accepted for scripts that give it."`
+	InputObject  any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
-	items []any
+	layout
 }
 
-// Run keeps one object.
-func (f *FormatWide) Run(_ context.Context, _ *Call) error {
-	f.items = append(f.items, f.InputObject)
-	return nil
-}
-
-// End writes the sheet.
-func (f *FormatWide) End(_ context.Context, c *Call) error {
-	var props []any
-	if f.Property != nil {
-		props = []any{f.Property}
+// Begin reads what is to be shown.
+func (f *FormatWide) Begin(_ context.Context, c *Call) error {
+	f.opts.Shape = format.Wide
+	f.opts.AutoSize, f.opts.PerLine = bool(f.AutoSize), f.Column
+	if f.Property == nil {
+		return f.begin(c, nil, f.GroupBy)
 	}
-	s, err := sheetOf(c, format.Wide, props, f.GroupBy)
-	if err != nil || len(f.items) == 0 {
-		return err
-	}
-	s.AutoSize, s.PerLine, s.Items = bool(f.AutoSize), f.Column, f.items
-	return c.Emit(s)
+	return f.begin(c, []any{f.Property}, f.GroupBy)
 }
+
+// Run shows one object.
+func (f *FormatWide) Run(_ context.Context, c *Call) error { return f.put(c, f.InputObject) }
+
+// End ends the list.
+func (f *FormatWide) End(_ context.Context, c *Call) error { return f.end(c) }

@@ -5,39 +5,64 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"busybridge/internal/ps/object"
 )
 
 // WhereObject is Where-Object (16.1).
 type WhereObject struct {
-	FilterScript *ScriptBlock  `ps:"FilterScript,mandatory,position=0,set=ScriptBlockSet"`
-	Property     string        `ps:"Property,mandatory,position=0,set=EqualSet"`
-	Value        any           `ps:"Value,position=1,set=EqualSet,allownull"`
-	InputObject  any           `ps:"InputObject,pipeline=value,allownull"`
-	EQ           object.Switch `ps:"EQ,alias=IEQ,set=EqualSet"`
-	NE           object.Switch `ps:"NE,alias=INE,set=EqualSet"`
-	GT           object.Switch `ps:"GT,alias=IGT,set=EqualSet"`
-	GE           object.Switch `ps:"GE,alias=IGE,set=EqualSet"`
-	LT           object.Switch `ps:"LT,alias=ILT,set=EqualSet"`
-	LE           object.Switch `ps:"LE,alias=ILE,set=EqualSet"`
-	Like         object.Switch `ps:"Like,alias=ILike,set=EqualSet"`
-	NotLike      object.Switch `ps:"NotLike,alias=INotLike,set=EqualSet"`
-	Match        object.Switch `ps:"Match,alias=IMatch,set=EqualSet"`
-	NotMatch     object.Switch `ps:"NotMatch,alias=INotMatch,set=EqualSet"`
-	Contains     object.Switch `ps:"Contains,alias=IContains,set=EqualSet"`
-	NotContains  object.Switch `ps:"NotContains,alias=INotContains,set=EqualSet"`
-	In           object.Switch `ps:"In,alias=IIn,set=EqualSet"`
-	NotIn        object.Switch `ps:"NotIn,alias=INotIn,set=EqualSet"`
-	CEQ          object.Switch `ps:"CEQ,set=EqualSet"`
-	CNE          object.Switch `ps:"CNE,set=EqualSet"`
-	CLike        object.Switch `ps:"CLike,set=EqualSet"`
-	CNotLike     object.Switch `ps:"CNotLike,set=EqualSet"`
-	CMatch       object.Switch `ps:"CMatch,set=EqualSet"`
-	CNotMatch    object.Switch `ps:"CNotMatch,set=EqualSet"`
-	CContains    object.Switch `ps:"CContains,set=EqualSet"`
-	Is           object.Switch `ps:"Is,set=EqualSet"`
-	IsNot        object.Switch `ps:"IsNot,set=EqualSet"`
+	FilterScript *ScriptBlock  `ps:"FilterScript,mandatory,position=0,set=ScriptBlockSet" help:"A script block; objects for which it gives something true pass. $_ is the object."`
+	Property     string        `ps:"Property,mandatory,position=0,set=EqualSet" help:"The property to look at."`
+	Value        any           `ps:"Value,position=1,set=EqualSet,allownull" help:"What the property is compared with."`
+	InputObject  any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
+	EQ           object.Switch `ps:"EQ,alias=IEQ,set=EqualSet" help:"Compares with -eq."`
+	NE           object.Switch `ps:"NE,alias=INE,set=EqualSet" help:"Compares with -ne."`
+	GT           object.Switch `ps:"GT,alias=IGT,set=EqualSet" help:"Compares with -gt."`
+	GE           object.Switch `ps:"GE,alias=IGE,set=EqualSet" help:"Compares with -ge."`
+	LT           object.Switch `ps:"LT,alias=ILT,set=EqualSet" help:"Compares with -lt."`
+	LE           object.Switch `ps:"LE,alias=ILE,set=EqualSet" help:"Compares with -le."`
+	Like         object.Switch `ps:"Like,alias=ILike,set=EqualSet" help:"Compares with -like."`
+	NotLike      object.Switch `ps:"NotLike,alias=INotLike,set=EqualSet" help:"Compares with -notlike."`
+	Match        object.Switch `ps:"Match,alias=IMatch,set=EqualSet" help:"Compares with -match."`
+	NotMatch     object.Switch `ps:"NotMatch,alias=INotMatch,set=EqualSet" help:"Compares with -notmatch."`
+	Contains     object.Switch `ps:"Contains,alias=IContains,set=EqualSet" help:"Compares with -contains."`
+	NotContains  object.Switch `ps:"NotContains,alias=INotContains,set=EqualSet" help:"Compares with -notcontains."`
+	In           object.Switch `ps:"In,alias=IIn,set=EqualSet" help:"Compares with -in."`
+	NotIn        object.Switch `ps:"NotIn,alias=INotIn,set=EqualSet" help:"Compares with -notin."`
+	CEQ          object.Switch `ps:"CEQ,set=EqualSet" help:"Compares with -ceq."`
+	CNE          object.Switch `ps:"CNE,set=EqualSet" help:"Compares with -cne."`
+	CGT          object.Switch `ps:"CGT,set=EqualSet" help:"Compares with -cgt."`
+	CGE          object.Switch `ps:"CGE,set=EqualSet" help:"Compares with -cge."`
+	CLT          object.Switch `ps:"CLT,set=EqualSet" help:"Compares with -clt."`
+	CLE          object.Switch `ps:"CLE,set=EqualSet" help:"Compares with -cle."`
+	CLike        object.Switch `ps:"CLike,set=EqualSet" help:"Compares with -clike."`
+	CNotLike     object.Switch `ps:"CNotLike,set=EqualSet" help:"Compares with -cnotlike."`
+	CMatch       object.Switch `ps:"CMatch,set=EqualSet" help:"Compares with -cmatch."`
+	CNotMatch    object.Switch `ps:"CNotMatch,set=EqualSet" help:"Compares with -cnotmatch."`
+	CContains    object.Switch `ps:"CContains,set=EqualSet" help:"Compares with -ccontains."`
+	CNotContains object.Switch `ps:"CNotContains,set=EqualSet" help:"Compares with -cnotcontains."`
+	CIn          object.Switch `ps:"CIn,set=EqualSet" help:"Compares with -cin."`
+	CNotIn       object.Switch `ps:"CNotIn,set=EqualSet" help:"Compares with -cnotin."`
+	Is           object.Switch `ps:"Is,set=EqualSet" help:"Compares with -is."`
+	IsNot        object.Switch `ps:"IsNot,set=EqualSet" help:"Compares with -isnot."`
+
+	op string // "": whether the property is true
+}
+
+// Begin finds the operator.
+func (w *WhereObject) Begin(_ context.Context, c *Call) error {
+	for op, on := range map[string]object.Switch{"-eq": w.EQ, "-ne": w.NE, "-gt": w.GT, "-ge": w.GE, "-lt": w.LT, "-le": w.LE, "-like": w.Like, "-notlike": w.NotLike,
+		"-match": w.Match, "-notmatch": w.NotMatch, "-contains": w.Contains, "-notcontains": w.NotContains, "-in": w.In, "-notin": w.NotIn, "-ceq": w.CEQ,
+		"-cne": w.CNE, "-clike": w.CLike, "-cnotlike": w.CNotLike, "-cmatch": w.CMatch, "-cnotmatch": w.CNotMatch, "-ccontains": w.CContains, "-cgt": w.CGT, "-cge": w.CGE, "-clt": w.CLT, "-cle": w.CLE, "-cnotcontains": w.CNotContains, "-cin": w.CIn, "-cnotin": w.CNotIn, "-is": w.Is, "-isnot": w.IsNot} {
+		if on {
+			w.op = op
+		}
+	}
+	if w.op == "" && c.Bound("Value") {
+		w.op = "-eq"
+	}
+	return nil
 }
 
 // Run passes the object on when the condition holds.
@@ -58,31 +83,22 @@ func (w *WhereObject) holds(c *Call) (bool, error) {
 		return object.Bool(object.Collapse(got)), err
 	}
 	v, _ := object.Get(w.InputObject, w.Property)
-	for op, on := range map[string]object.Switch{"-eq": w.EQ, "-ne": w.NE, "-gt": w.GT, "-ge": w.GE, "-lt": w.LT, "-le": w.LE, "-like": w.Like, "-notlike": w.NotLike,
-		"-match": w.Match, "-notmatch": w.NotMatch, "-contains": w.Contains, "-notcontains": w.NotContains, "-in": w.In, "-notin": w.NotIn, "-ceq": w.CEQ,
-		"-cne": w.CNE, "-clike": w.CLike, "-cnotlike": w.CNotLike, "-cmatch": w.CMatch, "-cnotmatch": w.CNotMatch, "-ccontains": w.CContains, "-is": w.Is, "-isnot": w.IsNot} {
-		if !on {
-			continue
-		}
-		r, err := c.e.operate(op, v, w.Value)
-		return object.Bool(r), err
-	}
-	if !c.Bound("Value") {
+	if w.op == "" {
 		return object.Bool(v), nil
 	}
-	r, err := c.e.operate("-eq", v, w.Value)
+	r, err := c.e.operate(w.op, v, w.Value)
 	return object.Bool(r), err
 }
 
 // ForEachObject is ForEach-Object (16.1).
 type ForEachObject struct {
-	Process          []*ScriptBlock `ps:"Process,position=0,set=ScriptBlockSet"`
-	Begin_           *ScriptBlock   `ps:"Begin,set=ScriptBlockSet"`
-	End_             *ScriptBlock   `ps:"End,set=ScriptBlockSet"`
-	RemainingScripts []*ScriptBlock `ps:"RemainingScripts,rest,set=ScriptBlockSet"`
-	MemberName       string         `ps:"MemberName,position=0,set=PropertyAndMethodSet"`
-	ArgumentList     []any          `ps:"ArgumentList,alias=Args,rest,set=PropertyAndMethodSet"`
-	InputObject      any            `ps:"InputObject,pipeline=value,allownull"`
+	Process          []*ScriptBlock `ps:"Process,position=0,set=ScriptBlockSet" help:"The block that runs for each object; $_ is the object. Two blocks are begin and process, three begin, process and end."`
+	Begin_           *ScriptBlock   `ps:"Begin,set=ScriptBlockSet" help:"Runs before the first object."`
+	End_             *ScriptBlock   `ps:"End,set=ScriptBlockSet" help:"Runs after the last object."`
+	RemainingScripts []*ScriptBlock `ps:"RemainingScripts,rest,set=ScriptBlockSet" help:"Further blocks."`
+	MemberName       string         `ps:"MemberName,position=0,set=PropertyAndMethodSet" help:"The property to give, or the method to call."`
+	ArgumentList     []any          `ps:"ArgumentList,alias=Args,rest,set=PropertyAndMethodSet" help:"Arguments of the method."`
+	InputObject      any            `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
 	begin, end *ScriptBlock
 	process    []*ScriptBlock
@@ -215,19 +231,21 @@ func (col column) value(c *Call, v any) (any, bool, error) {
 
 // SelectObject is Select-Object (16.1).
 type SelectObject struct {
-	Property        []any         `ps:"Property,position=0"`
-	ExcludeProperty []string      `ps:"ExcludeProperty"`
-	ExpandProperty  string        `ps:"ExpandProperty"`
-	First           int           `ps:"First"`
-	Last            int           `ps:"Last"`
-	Skip            int           `ps:"Skip"`
-	SkipLast        int           `ps:"SkipLast"`
-	Index           []int         `ps:"Index"`
-	Unique          object.Switch `ps:"Unique"`
-	Wait            object.Switch `ps:"Wait"`
-	InputObject     any           `ps:"InputObject,pipeline=value,allownull"`
+	Property        []any         `ps:"Property,position=0,wildcard" help:"The properties to keep: names, patterns, or @{Name='...'; Expression={...}}."`
+	ExcludeProperty []string      `ps:"ExcludeProperty,wildcard" help:"Properties to leave out."`
+	ExpandProperty  string        `ps:"ExpandProperty" help:"Gives the value of this property instead of objects, a collection element by element."`
+	First           int           `ps:"First" help:"The first so many objects; what comes before in the pipeline ends then."`
+	Last            int           `ps:"Last" help:"The last so many objects."`
+	Skip            int           `ps:"Skip" help:"Leaves out so many objects at the beginning, or at the end with -Last."`
+	SkipLast        int           `ps:"SkipLast" help:"Leaves out so many objects at the end."`
+	Index           []int         `ps:"Index" help:"The objects at these places, counted from 0."`
+	Unique          object.Switch `ps:"Unique" help:"Leaves out objects that were there before."`
+	Wait            object.Switch `ps:"Wait" help:"Lets what comes before in the pipeline run to its end."`
+	InputObject     any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
 	cols  []column
+	shape *object.Shape // of what is selected from objects of type from
+	from  string
 	seen  int
 	taken int
 	tail  []any
@@ -331,7 +349,10 @@ func (s *SelectObject) emit(c *Call, v any) error {
 	if len(s.cols) == 0 && len(s.ExcludeProperty) == 0 {
 		return s.out(c, v)
 	}
-	o := object.New(append([]string{"Selected." + typeTitle(v)}, object.TCustom.Names()...)...)
+	if t := typeTitle(v); s.shape == nil || t != s.from {
+		s.from, s.shape = t, object.NewShape(append([]string{"Selected." + t}, object.TCustom.Names()...)...)
+	}
+	o := s.shape.New()
 	if err := s.fill(c, o, v); err != nil {
 		return err
 	}
@@ -369,7 +390,7 @@ func (s *SelectObject) fill(c *Call, o *object.Object, v any) error {
 			r = nil // a failing expression gives null
 		}
 		name := col.name
-		if p := propertyName(v, name); p != "" && col.block == nil {
+		if p, ok := object.Spelling(v, name); ok && col.block == nil {
 			name = p
 		}
 		if !s.excluded(name) {
@@ -377,16 +398,6 @@ func (s *SelectObject) fill(c *Call, o *object.Object, v any) error {
 		}
 	}
 	return nil
-}
-
-// propertyName is the object's own spelling of a name.
-func propertyName(v any, name string) string {
-	for _, p := range object.Properties(v) {
-		if strings.EqualFold(p.Name, name) {
-			return p.Name
-		}
-	}
-	return ""
 }
 
 func (s *SelectObject) excluded(name string) bool {
@@ -425,12 +436,12 @@ func sameObject(a, b any) bool {
 
 // SortObject is Sort-Object (16.1): stable, nulls first.
 type SortObject struct {
-	Property      []any         `ps:"Property,position=0"`
-	Descending    object.Switch `ps:"Descending"`
-	Unique        object.Switch `ps:"Unique"`
-	CaseSensitive object.Switch `ps:"CaseSensitive"`
-	Culture       string        `ps:"Culture"`
-	InputObject   any           `ps:"InputObject,pipeline=value,allownull"`
+	Property      []any         `ps:"Property,position=0" help:"The properties to sort by: names, script blocks, or @{Expression={...}; Descending=$true}."`
+	Descending    object.Switch `ps:"Descending" help:"Largest first."`
+	Unique        object.Switch `ps:"Unique" help:"One of several that are equal."`
+	CaseSensitive object.Switch `ps:"CaseSensitive" help:"Tells upper and lower case apart."`
+	Culture       string        `ps:"Culture" help:"Accepted; the order is always the one of en-US."`
+	InputObject   any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
 	items []any
 }
@@ -513,12 +524,13 @@ func orderOf(a, b any, caseSensitive bool) int {
 
 // GroupObject is Group-Object (16.1).
 type GroupObject struct {
-	Property      []any         `ps:"Property,position=0"`
-	NoElement     object.Switch `ps:"NoElement"`
-	AsHashTable   object.Switch `ps:"AsHashTable,alias=AHT"`
-	AsString      object.Switch `ps:"AsString"`
-	CaseSensitive object.Switch `ps:"CaseSensitive"`
-	InputObject   any           `ps:"InputObject,pipeline=value,allownull"`
+	Property      []any         `ps:"Property,position=0" help:"The properties whose values make a group."`
+	NoElement     object.Switch `ps:"NoElement" help:"Leaves the objects out of the groups."`
+	AsHashTable   object.Switch `ps:"AsHashTable,alias=AHT" help:"Gives a hashtable of the groups."`
+	AsString      object.Switch `ps:"AsString" help:"Makes the keys of the hashtable texts."`
+	CaseSensitive object.Switch `ps:"CaseSensitive" help:"Tells upper and lower case apart."`
+	Culture       string        `ps:"Culture" help:"Accepted; texts are compared as in en-US."`
+	InputObject   any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
 	cols   []column
 	groups []*group
@@ -528,7 +540,8 @@ type GroupObject struct {
 type group struct {
 	name   string
 	values []any
-	items  []any
+	items  []any // none with NoElement
+	count  int
 }
 
 // Begin reads the properties.
@@ -565,7 +578,10 @@ func (g *GroupObject) Run(_ context.Context, c *Call) error {
 		g.index[key] = got
 		g.groups = append(g.groups, got)
 	}
-	got.items = append(got.items, g.InputObject)
+	got.count++
+	if !bool(g.NoElement) || bool(g.AsHashTable) {
+		got.items = append(got.items, g.InputObject)
+	}
 	return nil
 }
 
@@ -588,7 +604,7 @@ func (g *GroupObject) End(_ context.Context, c *Call) error {
 			names = append([]string{"Microsoft.PowerShell.Commands.GroupInfoNoElement"}, names...)
 		}
 		o := object.New(names...)
-		for _, p := range []object.Property{{Name: "Values", Value: object.NewArray(x.values...)}, {Name: "Count", Value: int32(len(x.items))},
+		for _, p := range []object.Property{{Name: "Values", Value: object.NewArray(x.values...)}, {Name: "Count", Value: int32(x.count)},
 			{Name: "Group", Value: &object.List{Kind: object.TCollection, Items: x.items}}, {Name: "Name", Value: x.name}} {
 			if p.Name == "Group" && bool(g.NoElement) {
 				continue
@@ -605,15 +621,16 @@ func (g *GroupObject) End(_ context.Context, c *Call) error {
 
 // MeasureObject is Measure-Object (16.1).
 type MeasureObject struct {
-	Property    []string      `ps:"Property,position=0"`
-	Sum         object.Switch `ps:"Sum"`
-	Average     object.Switch `ps:"Average"`
-	Minimum     object.Switch `ps:"Minimum"`
-	Maximum     object.Switch `ps:"Maximum"`
-	Line        object.Switch `ps:"Line"`
-	Word        object.Switch `ps:"Word"`
-	Character   object.Switch `ps:"Character"`
-	InputObject any           `ps:"InputObject,pipeline=value,allownull"`
+	Property         []string      `ps:"Property,position=0" help:"The properties to measure; the objects themselves when it is left out."`
+	Sum              object.Switch `ps:"Sum" help:"Adds the values up."`
+	Average          object.Switch `ps:"Average" help:"Gives the mean of the values."`
+	Minimum          object.Switch `ps:"Minimum" help:"Gives the smallest value."`
+	Maximum          object.Switch `ps:"Maximum" help:"Gives the largest value."`
+	Line             object.Switch `ps:"Line" help:"Counts lines."`
+	Word             object.Switch `ps:"Word" help:"Counts words."`
+	Character        object.Switch `ps:"Character" help:"Counts characters."`
+	IgnoreWhiteSpace object.Switch `ps:"IgnoreWhiteSpace" help:"Does not count white space as characters."`
+	InputObject      any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
 	stats               map[string]*measure
 	lines, words, runes int64
@@ -637,7 +654,11 @@ func (m *MeasureObject) Run(_ context.Context, c *Call) error {
 		s := object.String(m.InputObject)
 		m.lines += int64(strings.Count(s, "\n")) + 1
 		m.words += int64(len(strings.Fields(s)))
-		m.runes += int64(len([]rune(s)))
+		for _, r := range s {
+			if !bool(m.IgnoreWhiteSpace) || !unicode.IsSpace(r) {
+				m.runes++
+			}
+		}
 		return nil
 	}
 	props := m.Property
@@ -739,12 +760,12 @@ func (m *MeasureObject) End(_ context.Context, c *Call) error {
 
 // GetMember is Get-Member (16.1).
 type GetMember struct {
-	Name        []string      `ps:"Name,position=0"`
-	MemberType  []string      `ps:"MemberType,alias=Type"`
-	Static      object.Switch `ps:"Static"`
-	Force       object.Switch `ps:"Force"`
-	View        string        `ps:"View"`
-	InputObject any           `ps:"InputObject,pipeline=value,allownull"`
+	Name        []string      `ps:"Name,position=0,wildcard" help:"The members to list."`
+	MemberType  []string      `ps:"MemberType,alias=Type" help:"Kinds of members: NoteProperty, Property, Properties, Method, Methods, All and so on."`
+	Static      object.Switch `ps:"Static" help:"Lists the static members of a type."`
+	Force       object.Switch `ps:"Force" help:"Accepted for scripts that give it."`
+	View        string        `ps:"View" help:"Accepted for scripts that give it."`
+	InputObject any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
 	types map[string]bool
 }
@@ -808,11 +829,11 @@ func (g *GetMember) End(_ context.Context, c *Call) error {
 
 // NewObject is New-Object (16.1).
 type NewObject struct {
-	TypeName     string            `ps:"TypeName,mandatory,position=0,set=Net"`
-	ArgumentList []any             `ps:"ArgumentList,alias=Args,position=1,set=Net"`
-	Property     *object.Hashtable `ps:"Property"`
-	ComObject    string            `ps:"ComObject,mandatory,set=Com"`
-	Strict       object.Switch     `ps:"Strict,set=Com"`
+	TypeName     string            `ps:"TypeName,mandatory,position=0,set=Net" help:"The .NET type, one of those that this shell knows."`
+	ArgumentList []any             `ps:"ArgumentList,alias=Args,position=1,set=Net" help:"Arguments of its constructor."`
+	Property     *object.Hashtable `ps:"Property" help:"Properties to set on the new object."`
+	ComObject    string            `ps:"ComObject,mandatory,set=Com" help:"The COM class; Scripting.FileSystemObject is known."`
+	Strict       object.Switch     `ps:"Strict,set=Com" help:"Accepted for scripts that give it."`
 }
 
 // Run makes the object.
@@ -843,16 +864,16 @@ func (n *NewObject) Run(_ context.Context, c *Call) error {
 
 // AddMember is Add-Member for note properties.
 type AddMember struct {
-	MemberType          string            `ps:"MemberType,alias=Type,position=0,set=Member"`
-	Name                string            `ps:"Name,position=1,set=Member"`
-	Value               any               `ps:"Value,position=2,set=Member"`
-	NotePropertyName    string            `ps:"NotePropertyName,set=Note"`
-	NotePropertyValue   any               `ps:"NotePropertyValue,set=Note"`
-	NotePropertyMembers *object.Hashtable `ps:"NotePropertyMembers,set=Notes"`
-	TypeName            string            `ps:"TypeName"`
-	PassThru            object.Switch     `ps:"PassThru"`
-	Force               object.Switch     `ps:"Force"`
-	InputObject         any               `ps:"InputObject,pipeline=value"`
+	MemberType          string            `ps:"MemberType,alias=Type,position=0,set=Member" help:"NoteProperty or ScriptProperty."`
+	Name                string            `ps:"Name,position=1,set=Member" help:"The member's name."`
+	Value               any               `ps:"Value,position=2,set=Member" help:"Its value, or the script block of a ScriptProperty."`
+	NotePropertyName    string            `ps:"NotePropertyName,set=Note" help:"The name of a note property."`
+	NotePropertyValue   any               `ps:"NotePropertyValue,set=Note" help:"Its value."`
+	NotePropertyMembers *object.Hashtable `ps:"NotePropertyMembers,set=Notes" help:"A hashtable of note properties."`
+	TypeName            string            `ps:"TypeName" help:"A type name to put in front."`
+	PassThru            object.Switch     `ps:"PassThru" help:"Writes the object."`
+	Force               object.Switch     `ps:"Force" help:"Replaces a member of that name."`
+	InputObject         any               `ps:"InputObject,pipeline=value" help:"The objects, usually from the pipeline."`
 }
 
 // Run adds the member.
@@ -904,8 +925,8 @@ func (a *AddMember) Run(_ context.Context, c *Call) error {
 
 // GetUnique is Get-Unique.
 type GetUnique struct {
-	InputObject any           `ps:"InputObject,pipeline=value,allownull"`
-	AsString    object.Switch `ps:"AsString"`
+	InputObject any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
+	AsString    object.Switch `ps:"AsString" help:"Compares as text without regard to case."`
 
 	last any
 	any  bool

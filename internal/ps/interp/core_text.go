@@ -12,14 +12,15 @@ import (
 	"strings"
 	"time"
 
+	"busybridge/internal/ps/format"
 	"busybridge/internal/ps/object"
 	"busybridge/internal/ps/syntax"
 )
 
 // WriteOutput is Write-Output (16.2).
 type WriteOutput struct {
-	InputObject []any         `ps:"InputObject,mandatory,position=0,rest,pipeline=value,allownull,allowempty"`
-	NoEnumerate object.Switch `ps:"NoEnumerate"`
+	InputObject []any         `ps:"InputObject,mandatory,position=0,rest,pipeline=value,allownull,allowempty" help:"What to write."`
+	NoEnumerate object.Switch `ps:"NoEnumerate" help:"Writes a collection as one object."`
 }
 
 // Run writes its arguments, one level taken apart.
@@ -40,11 +41,11 @@ func (w *WriteOutput) Run(_ context.Context, c *Call) error {
 
 // WriteHost is Write-Host (16.2).
 type WriteHost struct {
-	Object          any           `ps:"Object,position=0,rest,pipeline=value,allownull"`
-	Separator       any           `ps:"Separator"`
-	NoNewline       object.Switch `ps:"NoNewline"`
-	ForegroundColor string        `ps:"ForegroundColor"`
-	BackgroundColor string        `ps:"BackgroundColor"`
+	Object          any           `ps:"Object,position=0,rest,pipeline=value,allownull" help:"What to show."`
+	Separator       any           `ps:"Separator" help:"Stands between several things; a blank when it is left out."`
+	NoNewline       object.Switch `ps:"NoNewline" help:"Stays on the line."`
+	ForegroundColor string        `ps:"ForegroundColor" help:"The colour of the text, one of ConsoleColor."`
+	BackgroundColor string        `ps:"BackgroundColor" help:"The colour behind the text, one of ConsoleColor."`
 }
 
 // Run writes text for the screen.
@@ -78,7 +79,7 @@ func hostText(v any, sep string) string {
 
 // WriteVerbose is Write-Verbose (16.2).
 type WriteVerbose struct {
-	Message string `ps:"Message,alias=Msg,mandatory,position=0,pipeline=value,allowempty"`
+	Message string `ps:"Message,alias=Msg,mandatory,position=0,pipeline=value,allowempty" help:"The text. -Verbose or $VerbosePreference shows it."`
 }
 
 // Run writes to the verbose stream.
@@ -86,7 +87,7 @@ func (w *WriteVerbose) Run(_ context.Context, c *Call) error { return c.WriteVer
 
 // WriteWarning is Write-Warning (16.2).
 type WriteWarning struct {
-	Message string `ps:"Message,alias=Msg,mandatory,position=0,pipeline=value,allowempty"`
+	Message string `ps:"Message,alias=Msg,mandatory,position=0,pipeline=value,allowempty" help:"The text."`
 }
 
 // Run writes to the warning stream.
@@ -94,7 +95,7 @@ func (w *WriteWarning) Run(_ context.Context, c *Call) error { return c.WriteWar
 
 // WriteDebug is Write-Debug (16.2).
 type WriteDebug struct {
-	Message string `ps:"Message,alias=Msg,mandatory,position=0,pipeline=value,allowempty"`
+	Message string `ps:"Message,alias=Msg,mandatory,position=0,pipeline=value,allowempty" help:"The text. -Debug or $DebugPreference shows it."`
 }
 
 // Run writes to the debug stream.
@@ -102,8 +103,8 @@ func (w *WriteDebug) Run(_ context.Context, c *Call) error { return c.WriteDebug
 
 // WriteInformation is Write-Information.
 type WriteInformation struct {
-	MessageData any      `ps:"MessageData,alias=Msg|Message,mandatory,position=0,pipeline=value"`
-	Tags        []string `ps:"Tags,position=1"`
+	MessageData any      `ps:"MessageData,alias=Msg|Message,mandatory,position=0,pipeline=value" help:"What to tell. -InformationAction or $InformationPreference shows it."`
+	Tags        []string `ps:"Tags,position=1" help:"Words to filter by."`
 }
 
 // Run writes to the information stream.
@@ -113,14 +114,14 @@ func (w *WriteInformation) Run(_ context.Context, c *Call) error {
 
 // WriteProgress is Write-Progress.
 type WriteProgress struct {
-	Activity         string        `ps:"Activity,mandatory,position=0"`
-	Status           string        `ps:"Status,position=1"`
-	ID               int           `ps:"Id,position=2"`
-	PercentComplete  int           `ps:"PercentComplete,default=-1"`
-	SecondsRemaining int           `ps:"SecondsRemaining"`
-	CurrentOperation string        `ps:"CurrentOperation"`
-	ParentID         int           `ps:"ParentId"`
-	Completed        object.Switch `ps:"Completed"`
+	Activity         string        `ps:"Activity,mandatory,position=0" help:"What is being done."`
+	Status           string        `ps:"Status,position=1" help:"How far it is."`
+	ID               int           `ps:"Id,position=2" help:"Accepted; one progress is shown at a time."`
+	PercentComplete  int           `ps:"PercentComplete,default=-1" help:"How much is done, -1 when unknown."`
+	SecondsRemaining int           `ps:"SecondsRemaining" help:"Accepted for scripts that give it."`
+	CurrentOperation string        `ps:"CurrentOperation" help:"Accepted for scripts that give it."`
+	ParentID         int           `ps:"ParentId" help:"Accepted for scripts that give it."`
+	Completed        object.Switch `ps:"Completed" help:"The work is done."`
 }
 
 // Run reports progress.
@@ -134,15 +135,17 @@ func (w *WriteProgress) Run(_ context.Context, c *Call) error {
 
 // WriteError is Write-Error (16.2).
 type WriteError struct {
-	Message           string `ps:"Message,alias=Msg,mandatory,position=0,pipeline=value,set=NoException|WithException,allowempty"`
-	Exception         any    `ps:"Exception,mandatory,set=WithException"`
-	ErrorRecord       any    `ps:"ErrorRecord,mandatory,set=ErrorRecord"`
-	Category          string `ps:"Category,default=NotSpecified"`
-	ErrorID           string `ps:"ErrorId"`
-	TargetObject      any    `ps:"TargetObject"`
-	RecommendedAction string `ps:"RecommendedAction"`
-	CategoryActivity  string `ps:"CategoryActivity,alias=Activity"`
-	CategoryReason    string `ps:"CategoryReason,alias=Reason"`
+	Message            string `ps:"Message,alias=Msg,mandatory,position=0,pipeline=value,set=NoException|WithException,allowempty" help:"The text."`
+	Exception          any    `ps:"Exception,mandatory,set=WithException" help:"The exception of the error."`
+	ErrorRecord        any    `ps:"ErrorRecord,mandatory,set=ErrorRecord" help:"A record to write as it is."`
+	Category           string `ps:"Category,default=NotSpecified" help:"What kind of error it is, one of ErrorCategory."`
+	ErrorID            string `ps:"ErrorId" help:"The identifier of the error."`
+	TargetObject       any    `ps:"TargetObject" help:"What the error is about."`
+	RecommendedAction  string `ps:"RecommendedAction" help:"Accepted for scripts that give it."`
+	CategoryActivity   string `ps:"CategoryActivity,alias=Activity" help:"What was being done."`
+	CategoryReason     string `ps:"CategoryReason,alias=Reason" help:"Why it failed."`
+	CategoryTargetName string `ps:"CategoryTargetName,alias=TargetName" help:"The name of what the error is about."`
+	CategoryTargetType string `ps:"CategoryTargetType,alias=TargetType" help:"The type of what the error is about."`
 }
 
 // Run writes to the error stream.
@@ -165,6 +168,7 @@ func (w *WriteError) Run(_ context.Context, c *Call) error {
 		rec.ID = w.ErrorID
 	}
 	rec.Target, rec.Activity, rec.Reason = w.TargetObject, w.CategoryActivity, w.CategoryReason
+	rec.TargetName, rec.TargetType = w.CategoryTargetName, w.CategoryTargetType
 	if rec.Activity == "" {
 		rec.Activity = "Write-Error"
 	}
@@ -174,159 +178,252 @@ func (w *WriteError) Run(_ context.Context, c *Call) error {
 
 // OutNull is Out-Null.
 type OutNull struct {
-	InputObject any `ps:"InputObject,pipeline=value,allownull"`
+	InputObject any `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 }
 
 // Run swallows.
 func (*OutNull) Run(context.Context, *Call) error { return nil }
 
-// OutString is Out-String (16.1).
-type OutString struct {
-	Stream      object.Switch `ps:"Stream"`
-	Width       int           `ps:"Width"`
-	InputObject any           `ps:"InputObject,pipeline=value,allownull"`
+// A lineSink receives lines from a writer.
+type lineSink func(line string) error
 
-	items []any
+func (f lineSink) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		if err := f(strings.TrimSuffix(line, "\n")); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
 }
 
-// Run keeps one object.
+// OutString is Out-String (16.1).
+type OutString struct {
+	Stream      object.Switch `ps:"Stream" help:"One string for each line instead of one for all."`
+	Width       int           `ps:"Width" help:"Characters of a line; the screen's when it is left out."`
+	InputObject any           `ps:"InputObject,pipeline=value,allownull" help:"What to show."`
+
+	w *format.Writer
+	b strings.Builder
+}
+
+// Begin opens the text.
+func (o *OutString) Begin(_ context.Context, c *Call) error {
+	if o.Stream {
+		o.w = c.e.s.Writer(lineSink(func(line string) error { return c.Emit(line) }), o.Width)
+	} else {
+		o.w = c.e.s.Writer(&o.b, o.Width)
+	}
+	return nil
+}
+
+// Run shows one object.
 func (o *OutString) Run(_ context.Context, c *Call) error {
 	if c.Piped() || c.Bound("InputObject") {
-		o.items = append(o.items, o.InputObject)
+		return o.w.Write(o.InputObject)
 	}
 	return nil
 }
 
 // End writes the text.
 func (o *OutString) End(_ context.Context, c *Call) error {
-	width := o.Width
-	if width == 0 {
-		width = c.e.s.cfg.Width
-	}
-	text, err := c.e.s.formatWidth(o.items, width)
-	if err != nil {
+	if err := o.w.Close(); err != nil || bool(o.Stream) {
 		return err
 	}
-	if !o.Stream {
-		return c.Emit(strings.ReplaceAll(text, "\n", "\r\n"))
-	}
-	for _, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
-		if err := c.Emit(line); err != nil {
-			return err
-		}
-	}
+	return c.Emit(strings.ReplaceAll(o.b.String(), "\n", "\r\n"))
+}
+
+// OutDefault is Out-Default: text for the screen.
+type OutDefault struct {
+	InputObject any `ps:"InputObject,pipeline=value,allownull" help:"What to show."`
+
+	w *format.Writer
+}
+
+// Begin opens the screen.
+func (o *OutDefault) Begin(_ context.Context, c *Call) error {
+	o.w = c.e.s.Writer(lineSink(func(line string) error { return c.WriteHost(&Message{Text: line}) }), 0)
 	return nil
 }
 
-// OutHost is Out-Host and Out-Default: text for the screen.
+// Run shows one object.
+func (o *OutDefault) Run(_ context.Context, _ *Call) error { return o.w.Write(o.InputObject) }
+
+// End shows what waits.
+func (o *OutDefault) End(context.Context, *Call) error { return o.w.Close() }
+
+// OutHost is Out-Host.
 type OutHost struct {
-	Paging      object.Switch `ps:"Paging"`
-	InputObject any           `ps:"InputObject,pipeline=value,allownull"`
-
-	items []any
-}
-
-// Run keeps one object.
-func (o *OutHost) Run(_ context.Context, _ *Call) error {
-	o.items = append(o.items, o.InputObject)
-	return nil
-}
-
-// End shows the objects.
-func (o *OutHost) End(_ context.Context, c *Call) error {
-	text, err := c.e.s.Format(o.items)
-	if err != nil || text == "" {
-		return err
-	}
-	return c.WriteHost(&Message{Text: strings.TrimSuffix(text, "\n")})
+	Paging object.Switch `ps:"Paging" help:"Accepted; the text is not stopped at each page."`
+	OutDefault
 }
 
 // OutFile is Out-File.
 type OutFile struct {
-	FilePath    string        `ps:"FilePath,alias=PSPath|LiteralPath,mandatory,position=0"`
-	Encoding    string        `ps:"Encoding,position=1"`
-	Append      object.Switch `ps:"Append"`
-	Force       object.Switch `ps:"Force"`
-	NoClobber   object.Switch `ps:"NoClobber,alias=NoOverwrite"`
-	NoNewline   object.Switch `ps:"NoNewline"`
-	Width       int           `ps:"Width"`
-	InputObject any           `ps:"InputObject,pipeline=value,allownull"`
+	FilePath    string        `ps:"FilePath,alias=PSPath|LiteralPath,mandatory,position=0" help:"The file."`
+	Encoding    string        `ps:"Encoding,position=1" help:"Accepted; files are written in UTF-8."`
+	Append      object.Switch `ps:"Append" help:"Adds to what the file holds."`
+	Force       object.Switch `ps:"Force" help:"Accepted for scripts that give it."`
+	NoClobber   object.Switch `ps:"NoClobber,alias=NoOverwrite" help:"Leaves a file alone that exists."`
+	NoNewline   object.Switch `ps:"NoNewline" help:"Puts no line ends into the file."`
+	Width       int           `ps:"Width" help:"Characters of a line; one less than the screen's when it is left out."`
+	InputObject any           `ps:"InputObject,pipeline=value,allownull" help:"What to write."`
 
-	items []any
+	w    *format.Writer
+	file *textFile // nil: not to be written
 }
 
-// Run keeps one object.
-func (o *OutFile) Run(_ context.Context, _ *Call) error {
-	o.items = append(o.items, o.InputObject)
-	return nil
-}
-
-// End writes the file.
-func (o *OutFile) End(_ context.Context, c *Call) error {
+// Begin opens the file.
+func (o *OutFile) Begin(_ context.Context, c *Call) (err error) {
+	if o.file, err = c.openText(o.FilePath, "Output to File", bool(o.Append), bool(o.NoClobber)); o.file == nil {
+		return err
+	}
 	width := o.Width
 	if width == 0 {
 		width = c.e.s.cfg.Width - 1
 	}
-	text, err := c.e.s.formatWidth(o.items, width)
-	if err != nil {
-		return err
-	}
+	var to io.Writer = o.file
 	if o.NoNewline {
-		text = strings.ReplaceAll(text, "\n", "")
+		to = lineSink(func(line string) error {
+			_, err := o.file.Write([]byte(line))
+			return err
+		})
 	}
-	return c.save(o.FilePath, text, bool(o.Append), bool(o.NoClobber))
+	o.w = c.e.s.Writer(to, width)
+	return nil
 }
 
-func (c *Call) save(name, text string, add, noClobber bool) error {
-	files := c.Files()
+// Run writes one object.
+func (o *OutFile) Run(_ context.Context, _ *Call) error {
+	if o.file == nil {
+		return nil
+	}
+	return o.w.Write(o.InputObject)
+}
+
+// End closes the file.
+func (o *OutFile) End(context.Context, *Call) error {
+	if o.file == nil {
+		return nil
+	}
+	if err := o.w.Close(); err != nil {
+		return err
+	}
+	return o.file.Close()
+}
+
+// A textFile is a file of the shell's drives that is written piece by piece.
+type textFile struct {
+	files Files
+	name  string
+	add   bool // what comes next goes behind what the file holds
+	done  bool // the file was written to
+	buf   []byte
+}
+
+// maxPiece is how many bytes are collected for one call of AppendFile.
+const maxPiece = 64 << 10
+
+func (s *Session) openText(name string, add, noClobber bool) (*textFile, error) {
+	files := s.cfg.Files
 	if files == nil {
-		return object.NewError("FilesNotAvailable", object.InvalidOperation, nil, "Files are not available here.")
+		return nil, object.NewError("FilesNotAvailable", object.InvalidOperation, nil, "Files are not available here.")
 	}
-	if isFile, _ := files.Stat(name); isFile && noClobber {
-		return object.NewError("NoClobber", object.ResourceExists, object.TIOException, "The file '%s' already exists.", files.FullName(name))
+	full := files.FullName(name)
+	if isFile, _ := files.Stat(full); isFile && noClobber {
+		return nil, object.NewError("NoClobber", object.ResourceExists, object.TIOException, "The file '%s' already exists.", full)
 	}
-	if add {
-		return files.AppendFile(name, []byte(text))
+	return &textFile{files: files, name: full, add: add}, nil
+}
+
+// openText opens a file for a command that asks first; nil means not to write.
+func (c *Call) openText(name, action string, add, noClobber bool) (*textFile, error) {
+	file, err := c.e.s.openText(name, add, noClobber)
+	if err != nil {
+		return nil, err
 	}
-	return files.WriteFile(name, []byte(text))
+	if ok, err := c.ShouldProcess(file.name, action); !ok || err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+func (f *textFile) Write(p []byte) (int, error) {
+	f.buf = append(f.buf, p...)
+	if len(f.buf) < maxPiece {
+		return len(p), nil
+	}
+	return len(p), f.flush()
+}
+
+func (f *textFile) flush() error {
+	write := f.files.WriteFile
+	if f.add {
+		write = f.files.AppendFile
+	}
+	err := write(f.name, f.buf)
+	f.buf, f.add, f.done = nil, true, true
+	return err
+}
+
+// Close writes what is left; a file that nothing was written to is made all the same.
+func (f *textFile) Close() error {
+	if f.done && len(f.buf) == 0 {
+		return nil
+	}
+	return f.flush()
 }
 
 // TeeObject is Tee-Object.
 type TeeObject struct {
-	FilePath    string        `ps:"FilePath,position=0,set=File"`
-	Append      object.Switch `ps:"Append,set=File"`
-	Variable    string        `ps:"Variable,set=Variable"`
-	InputObject any           `ps:"InputObject,pipeline=value,allownull"`
+	FilePath    string        `ps:"FilePath,position=0,set=File" help:"The file that gets a copy as text."`
+	Append      object.Switch `ps:"Append,set=File" help:"Adds to what the file holds."`
+	Variable    string        `ps:"Variable,set=Variable" help:"The variable that gets a copy, without $."`
+	InputObject any           `ps:"InputObject,pipeline=value,allownull" help:"What to pass on."`
 
 	items []any
+	w     *format.Writer
+	file  *textFile
+}
+
+// Begin opens the file.
+func (t *TeeObject) Begin(_ context.Context, c *Call) (err error) {
+	if t.FilePath == "" {
+		return nil
+	}
+	if t.file, err = c.e.s.openText(t.FilePath, bool(t.Append), false); err == nil {
+		t.w = c.e.s.Writer(t.file, 0)
+	}
+	return err
 }
 
 // Run passes one object on.
 func (t *TeeObject) Run(_ context.Context, c *Call) error {
-	t.items = append(t.items, t.InputObject)
+	if t.w != nil {
+		if err := t.w.Write(t.InputObject); err != nil {
+			return err
+		}
+	} else {
+		t.items = append(t.items, t.InputObject)
+	}
 	return c.Emit(t.InputObject)
 }
 
 // End stores the copies.
 func (t *TeeObject) End(_ context.Context, c *Call) error {
-	if t.Variable != "" {
+	if t.w == nil {
 		return c.SetVariable(t.Variable, object.Collapse(t.items))
 	}
-	if t.FilePath == "" {
-		return nil
-	}
-	text, err := c.e.s.Format(t.items)
-	if err != nil {
+	if err := t.w.Close(); err != nil {
 		return err
 	}
-	return c.save(t.FilePath, text, bool(t.Append), false)
+	return t.file.Close()
 }
 
 // ConvertToJSON is ConvertTo-Json (16.5).
 type ConvertToJSON struct {
-	InputObject any           `ps:"InputObject,position=0,mandatory,pipeline=value,allownull,allowempty"`
-	Depth       int           `ps:"Depth,default=2"`
-	Compress    object.Switch `ps:"Compress"`
+	InputObject any           `ps:"InputObject,position=0,mandatory,pipeline=value,allownull,allowempty" help:"What to convert; several objects make an array."`
+	Depth       int           `ps:"Depth,default=2" help:"How deep objects in objects are written; below that stands their text."`
+	Compress    object.Switch `ps:"Compress" help:"Leaves out white space."`
 
 	items []any
 }
@@ -506,7 +603,7 @@ func (w *jsonWriter) text(s string) {
 
 // ConvertFromJSON is ConvertFrom-Json (16.5).
 type ConvertFromJSON struct {
-	InputObject string `ps:"InputObject,position=0,mandatory,pipeline=value,allowempty"`
+	InputObject string `ps:"InputObject,position=0,mandatory,pipeline=value,allowempty" help:"The text; several are the lines of one."`
 
 	lines []string
 }
@@ -586,11 +683,16 @@ func readJSON(d *json.Decoder, depth int) (any, error) {
 }
 
 func csvLine(fields []string, delimiter string) string {
-	quoted := make([]string, len(fields))
+	var b strings.Builder
 	for i, f := range fields {
-		quoted[i] = `"` + strings.ReplaceAll(f, `"`, `""`) + `"`
+		if i > 0 {
+			b.WriteString(delimiter)
+		}
+		b.WriteByte('"')
+		b.WriteString(strings.ReplaceAll(f, `"`, `""`))
+		b.WriteByte('"')
 	}
-	return strings.Join(quoted, delimiter)
+	return b.String()
 }
 
 // csvWriter makes lines of objects; the first one decides the columns.
@@ -630,10 +732,10 @@ func (w *csvWriter) lines(v any) []string {
 
 // ConvertToCSV is ConvertTo-Csv (16.5).
 type ConvertToCSV struct {
-	InputObject       any           `ps:"InputObject,mandatory,position=0,pipeline=value"`
-	Delimiter         string        `ps:"Delimiter,position=1"`
-	NoTypeInformation object.Switch `ps:"NoTypeInformation,alias=NTI"`
-	UseCulture        object.Switch `ps:"UseCulture"`
+	InputObject       any           `ps:"InputObject,mandatory,position=0,pipeline=value" help:"The objects, usually from the pipeline."`
+	Delimiter         string        `ps:"Delimiter,position=1" help:"The character between fields."`
+	NoTypeInformation object.Switch `ps:"NoTypeInformation,alias=NTI" help:"Leaves out the line with the type."`
+	UseCulture        object.Switch `ps:"UseCulture" help:"Accepted; the comma is the list separator of en-US."`
 
 	w csvWriter
 }
@@ -654,41 +756,72 @@ func (v *ConvertToCSV) Run(_ context.Context, c *Call) error {
 
 // ExportCSV is Export-Csv (16.5).
 type ExportCSV struct {
-	Path              string        `ps:"Path,alias=PSPath|LiteralPath,mandatory,position=0"`
-	Delimiter         string        `ps:"Delimiter,position=1"`
-	InputObject       any           `ps:"InputObject,mandatory,pipeline=value"`
-	NoTypeInformation object.Switch `ps:"NoTypeInformation,alias=NTI"`
-	Append            object.Switch `ps:"Append"`
-	Force             object.Switch `ps:"Force"`
-	NoClobber         object.Switch `ps:"NoClobber,alias=NoOverwrite"`
-	Encoding          string        `ps:"Encoding"`
-	UseCulture        object.Switch `ps:"UseCulture"`
+	Path              string        `ps:"Path,alias=PSPath|LiteralPath,mandatory,position=0" help:"The file."`
+	Delimiter         string        `ps:"Delimiter,position=1" help:"The character between fields."`
+	InputObject       any           `ps:"InputObject,mandatory,pipeline=value" help:"The objects, usually from the pipeline."`
+	NoTypeInformation object.Switch `ps:"NoTypeInformation,alias=NTI" help:"Leaves out the line with the type."`
+	Append            object.Switch `ps:"Append" help:"Adds to the file, in the order of its columns."`
+	Force             object.Switch `ps:"Force" help:"Adds objects that lack some of the columns."`
+	NoClobber         object.Switch `ps:"NoClobber,alias=NoOverwrite" help:"Leaves a file alone that exists."`
+	Encoding          string        `ps:"Encoding" help:"Accepted; files are written in UTF-8."`
+	UseCulture        object.Switch `ps:"UseCulture" help:"Accepted; the comma is the list separator of en-US."`
 
-	w csvWriter
-	b strings.Builder
+	w    csvWriter
+	file *textFile // nil: not to be written
 }
 
-// Run adds one object.
-func (v *ExportCSV) Run(_ context.Context, c *Call) error {
-	v.w.delimiter, v.w.noType = v.Delimiter, bool(v.NoTypeInformation)
-	if v.w.delimiter == "" {
-		v.w.delimiter = ","
+// Begin opens the file; the columns of one that is added to stand in its first line.
+func (v *ExportCSV) Begin(_ context.Context, c *Call) (err error) {
+	if v.file, err = c.openText(v.Path, c.name, bool(v.Append), bool(v.NoClobber)); v.file == nil {
+		return err
 	}
-	lines := v.w.lines(v.InputObject)
-	if v.b.Len() == 0 && bool(v.Append) && c.Files() != nil {
-		if isFile, _ := c.Files().Stat(v.Path); isFile {
-			lines = lines[len(lines)-1:]
+	d, err := delimiterOf(v.Delimiter)
+	if err != nil {
+		return err
+	}
+	v.w = csvWriter{delimiter: string(d), noType: bool(v.NoTypeInformation)}
+	if isFile, _ := v.file.files.Stat(v.file.name); !isFile || !bool(v.Append) {
+		return nil
+	}
+	lines, err := c.e.s.readLines(v.file.name)
+	if err != nil {
+		return err
+	}
+	return splitCSV(strings.Join(lines, "\n"), d, func(row []string) error {
+		if v.w.names == nil && !strings.HasPrefix(row[0], "#TYPE") {
+			v.w.names = row
+		}
+		return nil
+	})
+}
+
+// Run writes one object.
+func (v *ExportCSV) Run(_ context.Context, c *Call) error {
+	if v.file == nil {
+		return nil
+	}
+	if bool(v.Append) && !bool(v.Force) {
+		for _, n := range v.w.names {
+			if _, ok := object.Spelling(v.InputObject, n); !ok {
+				return object.NewError("CannotAppendCsvWithMismatchedPropertyNames,Microsoft.PowerShell.Commands.ExportCsvCommand", object.InvalidData, object.TInvalidOperation,
+					"Cannot append CSV content to the following file: %s. The appended object does not have a property that corresponds to the following column: %s. To continue with mismatched properties, add the -Force parameter, and then retry the command.", v.file.name, n)
+			}
 		}
 	}
-	for _, l := range lines {
-		v.b.WriteString(l + "\r\n")
+	for _, l := range v.w.lines(v.InputObject) {
+		if _, err := v.file.Write([]byte(l + "\r\n")); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// End writes the file.
-func (v *ExportCSV) End(_ context.Context, c *Call) error {
-	return c.save(v.Path, v.b.String(), bool(v.Append), bool(v.NoClobber))
+// End closes the file.
+func (v *ExportCSV) End(context.Context, *Call) error {
+	if v.file == nil {
+		return nil
+	}
+	return v.file.Close()
 }
 
 // csvReader reads lines into objects.
@@ -698,17 +831,17 @@ type csvReader struct {
 }
 
 func (r *csvReader) read(c *Call, text string, header []string) error {
-	rows := splitCSV(text, r.delimiter)
 	r.header = header
-	for _, row := range rows {
+	shape := object.NewShape(object.TCustom.Names()...)
+	return splitCSV(text, r.delimiter, func(row []string) error {
 		if len(row) == 1 && row[0] == "" || r.header == nil && strings.HasPrefix(row[0], "#TYPE") {
-			continue
+			return nil
 		}
 		if r.header == nil {
 			r.header = row
-			continue
+			return nil
 		}
-		o := object.New()
+		o := shape.New()
 		for i, n := range r.header {
 			var v any
 			if i < len(row) {
@@ -716,19 +849,21 @@ func (r *csvReader) read(c *Call, text string, header []string) error {
 			}
 			o.Add(n, v)
 		}
-		if err := c.Emit(o); err != nil {
-			return err
-		}
-	}
-	return nil
+		return c.Emit(o)
+	})
 }
 
 // splitCSV reads rows with quoted fields, which may hold line ends.
-func splitCSV(text string, delimiter byte) [][]string {
-	var rows [][]string
+func splitCSV(text string, delimiter byte, emit func(row []string) error) error {
 	var row []string
 	var f strings.Builder
 	quoted := false
+	end := func() error {
+		full := append(row, f.String())
+		row = nil
+		f.Reset()
+		return emit(full)
+	}
 	for i := 0; i < len(text); i++ {
 		switch ch := text[i]; {
 		case quoted && ch == '"' && i+1 < len(text) && text[i+1] == '"':
@@ -743,17 +878,17 @@ func splitCSV(text string, delimiter byte) [][]string {
 			f.Reset()
 		case ch == '\r':
 		case ch == '\n':
-			rows = append(rows, append(row, f.String()))
-			row = nil
-			f.Reset()
+			if err := end(); err != nil {
+				return err
+			}
 		default:
 			f.WriteByte(ch)
 		}
 	}
 	if f.Len() > 0 || row != nil {
-		rows = append(rows, append(row, f.String()))
+		return end()
 	}
-	return rows
+	return nil
 }
 
 func delimiterOf(s string) (byte, error) {
@@ -768,9 +903,10 @@ func delimiterOf(s string) (byte, error) {
 
 // ConvertFromCSV is ConvertFrom-Csv (16.5).
 type ConvertFromCSV struct {
-	InputObject []string `ps:"InputObject,mandatory,position=0,pipeline=value,allowempty"`
-	Delimiter   string   `ps:"Delimiter,position=1"`
-	Header      []string `ps:"Header"`
+	InputObject []string      `ps:"InputObject,mandatory,position=0,pipeline=value,allowempty" help:"The lines."`
+	Delimiter   string        `ps:"Delimiter,position=1" help:"The character between fields."`
+	Header      []string      `ps:"Header" help:"The names of the columns; without it the first line has them."`
+	UseCulture  object.Switch `ps:"UseCulture" help:"Accepted; the comma is the list separator of en-US."`
 
 	b strings.Builder
 }
@@ -794,10 +930,11 @@ func (v *ConvertFromCSV) End(_ context.Context, c *Call) error {
 
 // ImportCSV is Import-Csv (16.5).
 type ImportCSV struct {
-	Path      []string `ps:"Path,alias=PSPath|LiteralPath,mandatory,position=0,pipeline=value|name"`
-	Delimiter string   `ps:"Delimiter,position=1"`
-	Header    []string `ps:"Header"`
-	Encoding  string   `ps:"Encoding"`
+	Path       []string      `ps:"Path,alias=PSPath|LiteralPath,mandatory,position=0,pipeline=value|name" help:"The files."`
+	Delimiter  string        `ps:"Delimiter,position=1" help:"The character between fields."`
+	Header     []string      `ps:"Header" help:"The names of the columns; without it the first line has them."`
+	UseCulture object.Switch `ps:"UseCulture" help:"Accepted; the comma is the list separator of en-US."`
+	Encoding   string        `ps:"Encoding" help:"Accepted; UTF-8 and UTF-16 are told apart by the file."`
 }
 
 // Run reads the files.
@@ -827,17 +964,17 @@ func (v *ImportCSV) Run(_ context.Context, c *Call) error {
 
 // GetDate is Get-Date (16.5).
 type GetDate struct {
-	Date        *time.Time `ps:"Date,alias=LastWriteTime,position=0,pipeline=value|name"`
-	Format      string     `ps:"Format"`
-	UFormat     string     `ps:"UFormat"`
-	DisplayHint string     `ps:"DisplayHint"`
-	Year        *int       `ps:"Year"`
-	Month       *int       `ps:"Month"`
-	Day         *int       `ps:"Day"`
-	Hour        *int       `ps:"Hour"`
-	Minute      *int       `ps:"Minute"`
-	Second      *int       `ps:"Second"`
-	Millisecond *int       `ps:"Millisecond"`
+	Date        *time.Time `ps:"Date,alias=LastWriteTime,position=0,pipeline=value|name" help:"This time instead of now."`
+	Format      string     `ps:"Format" help:"A .NET format; the result is a text."`
+	UFormat     string     `ps:"UFormat" help:"Refused: Unix formats are not known here."`
+	DisplayHint string     `ps:"DisplayHint" help:"Accepted for scripts that give it."`
+	Year        *int       `ps:"Year" help:"Another year."`
+	Month       *int       `ps:"Month" help:"Another month."`
+	Day         *int       `ps:"Day" help:"Another day."`
+	Hour        *int       `ps:"Hour" help:"Another hour."`
+	Minute      *int       `ps:"Minute" help:"Another minute."`
+	Second      *int       `ps:"Second" help:"Another second."`
+	Millisecond *int       `ps:"Millisecond" help:"Another millisecond."`
 }
 
 // Run gives the time.
@@ -872,8 +1009,8 @@ func (g *GetDate) Run(_ context.Context, c *Call) error {
 
 // StartSleep is Start-Sleep (16.5).
 type StartSleep struct {
-	Seconds      float64 `ps:"Seconds,mandatory,position=0,pipeline=value|name,set=Seconds"`
-	Milliseconds int     `ps:"Milliseconds,mandatory,set=Milliseconds"`
+	Seconds      float64 `ps:"Seconds,mandatory,position=0,pipeline=value|name,set=Seconds" help:"How long."`
+	Milliseconds int     `ps:"Milliseconds,mandatory,set=Milliseconds" help:"How long, in thousandths of a second."`
 }
 
 // Run waits.
@@ -884,9 +1021,9 @@ func (s *StartSleep) Run(ctx context.Context, c *Call) error {
 
 // GetVariable is Get-Variable.
 type GetVariable struct {
-	Name      []string      `ps:"Name,position=0,pipeline=value|name"`
-	ValueOnly object.Switch `ps:"ValueOnly"`
-	Scope     string        `ps:"Scope"`
+	Name      []string      `ps:"Name,position=0,pipeline=value|name,wildcard" help:"Names without $, or patterns."`
+	ValueOnly object.Switch `ps:"ValueOnly" help:"Gives the values alone."`
+	Scope     string        `ps:"Scope" help:"Accepted; variables are looked up as the caller sees them."`
 }
 
 // Run lists variables by name.
@@ -931,10 +1068,10 @@ func (g *GetVariable) Run(_ context.Context, c *Call) error {
 
 // SetVariable is Set-Variable.
 type SetVariable struct {
-	Name  []string      `ps:"Name,mandatory,position=0"`
-	Value any           `ps:"Value,position=1,pipeline=value,allownull"`
-	Scope string        `ps:"Scope"`
-	Force object.Switch `ps:"Force"`
+	Name  []string      `ps:"Name,mandatory,position=0" help:"Names without $."`
+	Value any           `ps:"Value,position=1,pipeline=value,allownull" help:"The value."`
+	Scope string        `ps:"Scope" help:"Global, Script, Local or Private."`
+	Force object.Switch `ps:"Force" help:"Accepted for scripts that give it."`
 }
 
 // Run sets the variables.
@@ -953,8 +1090,8 @@ func (s *SetVariable) Run(_ context.Context, c *Call) error {
 
 // RemoveVariable is Remove-Variable.
 type RemoveVariable struct {
-	Name  []string      `ps:"Name,mandatory,position=0,pipeline=name"`
-	Force object.Switch `ps:"Force"`
+	Name  []string      `ps:"Name,mandatory,position=0,pipeline=name" help:"Names without $."`
+	Force object.Switch `ps:"Force" help:"Accepted for scripts that give it."`
 }
 
 // Run removes the variables.
@@ -979,8 +1116,8 @@ func (r *RemoveVariable) Run(_ context.Context, c *Call) error {
 
 // GetAlias is Get-Alias.
 type GetAlias struct {
-	Name       []string `ps:"Name,position=0,pipeline=value|name"`
-	Definition []string `ps:"Definition"`
+	Name       []string `ps:"Name,position=0,pipeline=value|name,wildcard" help:"Aliases, or patterns."`
+	Definition []string `ps:"Definition,wildcard" help:"Commands whose aliases are listed."`
 }
 
 // Run lists aliases.
@@ -1000,49 +1137,76 @@ func (g *GetAlias) Run(_ context.Context, c *Call) error {
 	}
 	for _, n := range names {
 		d := c.e.s.aliases[n]
-		if err := c.Emit(commandInfo("Alias", n+" -> "+d, "", d)); err != nil {
+		if err := c.Emit(commandInfo("Alias", n, "", d)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// commandInfo is a command as Get-Command shows it.
 func commandInfo(kind, name, module, definition string) *object.Object {
 	o := object.New("System.Management.Automation."+kind+"Info", "System.Management.Automation.CommandInfo", "System.Object")
-	o.Add("CommandType", kind).Add("Name", name).Add("Version", nil).Add("Source", module)
-	o.AddProperty(&object.Property{Name: "Definition", Value: definition, Hidden: true})
+	for _, p := range []object.Property{
+		{Name: "CommandType", Value: kind}, {Name: "Name", Value: name}, {Name: "Version"}, {Name: "Source", Value: module},
+		{Name: "ModuleName", Value: module}, {Name: "Definition", Value: definition},
+	} {
+		p.Kind = object.DataProperty
+		o.AddProperty(&p)
+	}
+	if verb, noun, ok := strings.Cut(name, "-"); ok {
+		o.AddProperty(&object.Property{Name: "Verb", Kind: object.DataProperty, Value: verb})
+		o.AddProperty(&object.Property{Name: "Noun", Kind: object.DataProperty, Value: noun})
+	}
 	o.Text = func() string { return name }
 	return o
 }
 
+// metadata is the parameters of a command by name, common ones too.
+func metadata(params []*Param) *object.Hashtable {
+	h := object.NewOrdered()
+	for _, p := range params {
+		t := p.Type
+		if t == nil {
+			t = object.TObject
+		}
+		h.Set(p.Name, object.New("System.Management.Automation.ParameterMetadata", "System.Object").
+			Add("Name", p.Name).Add("ParameterType", t).Add("Aliases", object.Strings(p.Aliases...)).Add("SwitchParameter", p.Switch))
+	}
+	return h
+}
+
 // SetAlias is Set-Alias and New-Alias.
 type SetAlias struct {
-	Name     string        `ps:"Name,mandatory,position=0"`
-	Value    string        `ps:"Value,mandatory,position=1"`
-	Force    object.Switch `ps:"Force"`
-	Scope    string        `ps:"Scope"`
-	Option   string        `ps:"Option"`
-	PassThru object.Switch `ps:"PassThru"`
+	Name     string        `ps:"Name,mandatory,position=0" help:"The alias."`
+	Value    string        `ps:"Value,mandatory,position=1" help:"The command that it stands for."`
+	Force    object.Switch `ps:"Force" help:"Accepted for scripts that give it."`
+	Scope    string        `ps:"Scope" help:"Accepted; aliases hold in the whole session."`
+	Option   string        `ps:"Option" help:"Accepted for scripts that give it."`
+	PassThru object.Switch `ps:"PassThru" help:"Writes the alias."`
 }
 
 // Run sets the alias.
 func (s *SetAlias) Run(_ context.Context, c *Call) error {
 	c.e.s.aliases[strings.ToLower(s.Name)] = s.Value
+	if s.PassThru {
+		return c.Emit(commandInfo("Alias", s.Name, "", s.Value))
+	}
 	return nil
 }
 
 // GetCommand is Get-Command (16.5).
 type GetCommand struct {
-	Name          []string      `ps:"Name,position=0,pipeline=value|name"`
-	Verb          []string      `ps:"Verb"`
-	Noun          []string      `ps:"Noun"`
-	Module        []string      `ps:"Module"`
-	CommandType   []string      `ps:"CommandType,alias=Type"`
-	Syntax        object.Switch `ps:"Syntax"`
-	ParameterName []string      `ps:"ParameterName"`
-	All           object.Switch `ps:"All"`
-	ListImported  object.Switch `ps:"ListImported"`
-	TotalCount    int           `ps:"TotalCount"`
+	Name          []string      `ps:"Name,position=0,pipeline=value|name,wildcard" help:"Commands, or patterns."`
+	Verb          []string      `ps:"Verb,wildcard" help:"Commands with these verbs."`
+	Noun          []string      `ps:"Noun,wildcard" help:"Commands with these nouns."`
+	Module        []string      `ps:"Module,wildcard" help:"Commands of these modules."`
+	CommandType   []string      `ps:"CommandType,alias=Type" help:"Cmdlet, Function or Alias."`
+	Syntax        object.Switch `ps:"Syntax" help:"Shows how the commands are written."`
+	ParameterName []string      `ps:"ParameterName,wildcard" help:"Commands that have such a parameter."`
+	All           object.Switch `ps:"All" help:"Accepted for scripts that give it."`
+	ListImported  object.Switch `ps:"ListImported" help:"Accepted; only commands of this session are known."`
+	TotalCount    int           `ps:"TotalCount" help:"At most so many."`
 }
 
 // Run lists commands.
@@ -1067,24 +1231,24 @@ func (g *GetCommand) Run(_ context.Context, c *Call) error {
 			}
 		}
 		o := commandInfo(kind, name, module, syntax)
-		names := object.NewArray()
-		for _, p := range params {
-			names.Items = append(names.Items, p.Name)
-		}
-		o.AddProperty(&object.Property{Name: "ParameterNames", Value: names, Hidden: true})
+		o.AddProperty(&object.Property{Name: "Parameters", Kind: object.DataProperty, Get: func(*object.Object) (any, error) { return metadata(params), nil }})
 		list = append(list, o)
 	}
 	for _, f := range s.functions {
-		add("Function", f.name, "", f.script.Text, f.params)
+		text := f.script.Text
+		if g.Syntax {
+			text = "\n" + strings.Join(f.asCommand().syntax((*Param).shellType), "\n\n") + "\n"
+		}
+		add("Function", f.name, "", text, s.bindingOf(f.name).all())
 	}
 	for _, cmd := range s.Commands() {
-		add("Cmdlet", cmd.Name, cmd.Module, cmd.Syntax(), cmd.params)
+		add(cmd.kind(), cmd.Name, cmd.Module, "\n"+strings.Join(cmd.syntax((*Param).shellType), "\n\n")+"\n", slices.Concat(cmd.params, CommonParams(cmd.ShouldProcess)))
 	}
 	if len(g.Name) > 0 {
 		for a, d := range s.aliases {
 			if matches(a, g.Name) && (s.Lookup(a) != nil || s.functions[strings.ToLower(d)] != nil) && matches("Alias", g.CommandType) {
 				found[a] = true
-				list = append(list, commandInfo("Alias", a+" -> "+d, "", d))
+				list = append(list, commandInfo("Alias", a, "", d))
 			}
 		}
 	}
@@ -1117,10 +1281,10 @@ func (g *GetCommand) Run(_ context.Context, c *Call) error {
 
 // InvokeCommand is Invoke-Command in the local session; the host replaces it by one that reaches remote sessions.
 type InvokeCommand struct {
-	ScriptBlock  *ScriptBlock  `ps:"ScriptBlock,alias=Command,mandatory,position=0"`
-	ArgumentList []any         `ps:"ArgumentList,alias=Args"`
-	NoNewScope   object.Switch `ps:"NoNewScope"`
-	InputObject  any           `ps:"InputObject,pipeline=value,allownull"`
+	ScriptBlock  *ScriptBlock  `ps:"ScriptBlock,alias=Command,mandatory,position=0" help:"What to run."`
+	ArgumentList []any         `ps:"ArgumentList,alias=Args" help:"Arguments of the block."`
+	NoNewScope   object.Switch `ps:"NoNewScope" help:"Runs the block in the caller's scope."`
+	InputObject  any           `ps:"InputObject,pipeline=value,allownull" help:"The objects, usually from the pipeline."`
 
 	input []any
 }
@@ -1140,23 +1304,19 @@ func (i *InvokeCommand) End(_ context.Context, c *Call) error {
 
 // InvokeExpression is Invoke-Expression.
 type InvokeExpression struct {
-	Command string `ps:"Command,mandatory,position=0,pipeline=value"`
+	Command string `ps:"Command,mandatory,position=0,pipeline=value" help:"The script text."`
 }
 
 // Run runs the text in the caller's scope.
 func (i *InvokeExpression) Run(_ context.Context, c *Call) error {
-	b, err := c.e.s.newBlock(i.Command)
-	if err != nil {
-		return err
-	}
-	return c.e.callBlock(b, nil, nil, false)
+	return c.RunText(i.Command)
 }
 
 // ConvertToSecureString is ConvertTo-SecureString for plain text.
 type ConvertToSecureString struct {
-	String      string        `ps:"String,mandatory,position=0,pipeline=value"`
-	AsPlainText object.Switch `ps:"AsPlainText"`
-	Force       object.Switch `ps:"Force"`
+	String      string        `ps:"String,mandatory,position=0,pipeline=value" help:"The text."`
+	AsPlainText object.Switch `ps:"AsPlainText" help:"The text is not encrypted. It is required here."`
+	Force       object.Switch `ps:"Force" help:"Confirms that a plain text is meant. It is required here."`
 }
 
 // Run makes the secure string.
@@ -1169,8 +1329,8 @@ func (s *ConvertToSecureString) Run(_ context.Context, c *Call) error {
 
 // SetStrictMode is Set-StrictMode.
 type SetStrictMode struct {
-	Off     object.Switch `ps:"Off,set=Off"`
-	Version string        `ps:"Version,set=Version"`
+	Off     object.Switch `ps:"Off,set=Off" help:"Turns strict mode off, as it always is."`
+	Version string        `ps:"Version,set=Version" help:"Refused: strict mode is not known here."`
 }
 
 // Run accepts -Off; strict mode itself is left out.

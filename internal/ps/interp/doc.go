@@ -11,5 +11,8 @@
 //   - eval.go, exec.go: expressions and statements
 //   - param.go, bind.go: parameters and how arguments reach them
 //   - pipeline.go, call.go: commands at work
+//   - remote.go: pipelines made of values, and what commands bound, for sessions with other shells
 //   - core*.go, help.go: the cmdlets of the language itself
+//   - complete.go: how a line that is being typed can go on
+//   - reference.go: the page of all cmdlets
 package interp

@@ -18,6 +18,7 @@ type env struct {
 	out     func(any) error
 	streams Streams
 	src     *syntax.Source
+	index   int    // place of the command in its pipeline
 	command string // name of the innermost command, for error records
 	invoked object.Position
 }
@@ -35,7 +36,7 @@ func (e *env) fault(err error, n syntax.Node) error {
 		return err
 	}
 	rec := object.AsRecord(err)
-	if rec.Position == nil && n != nil {
+	if rec.Position == nil && n != nil && !rec.Remote {
 		p := position(e.src, n.Span())
 		rec.Position = &p
 	}

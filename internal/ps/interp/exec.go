@@ -1,8 +1,10 @@
 package interp
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"busybridge/internal/ps/object"
 	"busybridge/internal/ps/syntax"
@@ -370,16 +372,30 @@ func (e *env) try(s *syntax.Try) (err error) {
 		}
 	}
 	if s.Finally != nil {
-		inner := *e
-		if e.ctx.Err() != nil {
-			// What a finally block does happens also after Ctrl-C, but it cannot wait.
-			return err
-		}
-		if ferr := inner.body(s.Finally); ferr != nil {
+		if ferr := e.finally(s.Finally, err); ferr != nil {
 			return ferr
 		}
 	}
 	return err
+}
+
+// maxFinally bounds what a finally block does after Ctrl-C.
+const maxFinally = 10 * time.Second
+
+// finally runs b. After Ctrl-C it runs, too: for a while, and what it writes to the pipeline is dropped, since nobody
+// takes it any more.
+func (e *env) finally(b *syntax.Body, err error) error {
+	if e.ctx.Err() == nil {
+		return e.body(b)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), maxFinally)
+	defer cancel()
+	inner := e.with(func(any) error { return nil })
+	inner.ctx = ctx
+	if ferr := inner.body(b); err == nil {
+		return ferr
+	}
+	return nil // what stopped the command counts
 }
 
 // catcher finds the catch block for te: the most derived matching type wins, then the one without type.

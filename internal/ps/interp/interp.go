@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
+	"busybridge/internal/ps/format"
 	"busybridge/internal/ps/object"
 	"busybridge/internal/ps/syntax"
 )
@@ -56,9 +58,9 @@ type Prompt interface {
 
 // Formatter turns objects into text: package format implements it.
 type Formatter interface {
-	// Text formats items as the end of a pipeline does, to lines of at most width characters.
+	// Writer writes objects to w as the end of a pipeline shows them, in lines of at most width characters.
 	// limit is $FormatEnumerationLimit.
-	Text(items []any, width, limit int) (string, error)
+	Writer(w io.Writer, width, limit int) *format.Writer
 }
 
 // Config is what a session needs.
@@ -145,7 +147,7 @@ func (s *Session) preset() {
 		"DebugPreference": "SilentlyContinue", "InformationPreference": "SilentlyContinue", "ProgressPreference": "Continue",
 		"ConfirmPreference": "High", "WhatIfPreference": false, "FormatEnumerationLimit": int32(4),
 		"HOME": `C:\Users\` + s.cfg.User, "PID": int32(1), "PSDefaultParameterValues": object.NewHashtable(),
-		"PSVersionTable": versionTable(), "Host": hostObject(), "MaximumHistoryCount": int32(4096), "PSCulture": "en-US", "PSUICulture": "en-US",
+		"PSVersionTable": versionTable(), "Host": s.hostObject(), "MaximumHistoryCount": int32(4096), "PSCulture": "en-US", "PSUICulture": "en-US",
 		"ShellId": "Microsoft.PowerShell", "PSHOME": `C:\Windows\System32\WindowsPowerShell\v1.0`, "OutputEncoding": nil,
 	} {
 		s.global.set(name, v)
@@ -164,9 +166,12 @@ func versionTable() *object.Hashtable {
 	return h
 }
 
-func hostObject() *object.Object {
-	o := object.New("System.Management.Automation.Internal.Host.InternalHost")
-	return o.Add("Name", "ConsoleHost").Add("Version", object.Version{Major: 5, Minor: 1, Build: -1, Revision: -1})
+func (s *Session) hostObject() *object.Object {
+	const space = "System.Management.Automation.Internal.Host.InternalHost"
+	size := object.New("System.Management.Automation.Host.Size").Add("Width", int32(s.cfg.Width)).Add("Height", int32(3000))
+	raw := object.New(space+"RawUserInterface").Add("WindowTitle", "").Add("BufferSize", size).Add("WindowSize", size)
+	return object.New(space).Add("Name", "ConsoleHost").Add("Version", object.Version{Major: 5, Minor: 1, Build: -1, Revision: -1}).
+		Add("CurrentCulture", "en-US").Add("UI", object.New(space+"UserInterface").Add("RawUI", raw))
 }
 
 // Variable is the value of a global variable.

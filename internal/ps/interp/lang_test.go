@@ -3,6 +3,7 @@ package interp_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -28,6 +29,8 @@ type langCase struct {
 	input string
 	want  []string
 }
+
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 var caseHead = regexp.MustCompile(`^#(\d+) (.*)$`)
 
@@ -74,18 +77,25 @@ func tidy(lines []string) []string {
 	return out
 }
 
+// A lineWriter gets whole lines.
+type lineWriter func(line string)
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		w(strings.TrimSuffix(line, "\n"))
+	}
+	return len(p), nil
+}
+
 // runCase runs text in a fresh session and gives what a console shows.
-func runCase(t *testing.T, text string) []string {
+func runCase(t *testing.T, text string, commands ...interp.Command) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var lines []string
 	limit := 4
 	var session *interp.Session
-	out := format.NewWriter(format.Config{Width: 120, Limit: limit, Line: func(line string) error {
-		lines = append(lines, line)
-		return nil
-	}})
+	out := format.NewWriter(lineWriter(func(line string) { lines = append(lines, line) }), format.WriterOptions{Width: 120, Limit: limit})
 	message := func(prefix string) interp.Stream {
 		return func(v any) error {
 			text := ""
@@ -102,7 +112,8 @@ func runCase(t *testing.T, text string) []string {
 		}
 	}
 	session, err := interp.New(interp.Config{
-		Now: func() time.Time { return time.Date(2024, 3, 19, 10, 0, 0, 0, time.UTC) }, Host: "EX01", User: "admin",
+		Commands: commands,
+		Now:      func() time.Time { return time.Date(2024, 3, 19, 10, 0, 0, 0, time.UTC) }, Host: "EX01", User: "admin",
 		Width: 120, Files: newMemoryFiles(), Formatter: &format.Formatter{}, Env: map[string]string{"COMPUTERNAME": "EX01", "SYSTEMDRIVE": "C:"},
 		Streams: interp.Streams{
 			Error: message("ERROR: "), Warning: message("WARNING: "), Verbose: message("VERBOSE: "), Debug: message("DEBUG: "), Information: message(""),

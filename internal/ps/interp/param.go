@@ -20,8 +20,9 @@ import (
 // each pipeline object after the object has been bound, or once when the command has no input.
 //
 // The tag is `ps:"Name,option,…"`; options are mandatory, position=N, pipeline=value|name, alias=A|B, set=X|Y,
-// default=text, rest (remaining arguments), values=A|B (allowed words), allownull, allowempty and notempty (also not
-// null). `help:"…"` documents the parameter. A field of type bool wants a value; a switch is an object.Switch.
+// default=text, rest (remaining arguments), values=A|B (allowed words), allownull, allowempty, notempty (also not
+// null) and wildcard (takes patterns). `help:"…"` documents the parameter. A field of type bool wants a value; a switch is an object.Switch.
+// A string type with a method PSType that gives an enumeration takes one of its names.
 type Cmdlet interface {
 	Run(ctx context.Context, c *Call) error
 }
@@ -36,7 +37,8 @@ type (
 	}
 )
 
-// A Binder is a parameter type that converts arguments itself. The method has a pointer receiver.
+// A Binder is a parameter type that converts arguments itself. The method has a pointer receiver. With a method
+// ParameterType() string it says what help calls it.
 type Binder interface{ BindPS(v any) error }
 
 // A Command registers a cmdlet.
@@ -52,6 +54,10 @@ type Command struct {
 	Description   string
 	Examples      []string
 	Links         []string
+	// Kind is Cmdlet (the default) or Function, as Get-Command shows it. A function takes the place of a script's.
+	Kind string
+	// Declared are parameters that are data, beside the fields of the cmdlet; [Call.Arguments] has their values.
+	Declared []Param
 
 	params []*Param
 }
@@ -72,6 +78,7 @@ type Param struct {
 	Values                []string
 	AllowNull, AllowEmpty bool
 	NotEmpty              bool
+	Wildcard              bool // * and ? stand for others
 	Default               string
 	Help                  string
 	HasRange              bool
@@ -80,6 +87,8 @@ type Param struct {
 	field                 []int
 	initial               syntax.Expr // default of a function's parameter
 	typed                 bool        // a function's parameter with a type
+	shown                 string      // what help calls a type that converts arguments itself
+	declared              bool        // has no field: Call.Arguments has its value
 }
 
 func (p *Param) in(sets []string) bool {
@@ -121,6 +130,9 @@ func (s *Session) Register(commands ...Command) error {
 		if err := c.describe(); err != nil {
 			return err
 		}
+		if c.Kind == "Function" {
+			delete(s.functions, strings.ToLower(c.Name))
+		}
 		s.commands[strings.ToLower(c.Name)] = &c
 		for _, a := range c.Aliases {
 			s.aliases[strings.ToLower(a)] = c.Name
@@ -160,6 +172,15 @@ func (c *Command) describe() error {
 		return fmt.Errorf("%w: command %s is no pointer to a struct", ErrConfig, c.Name)
 	}
 	c.params = nil
+	for i := range c.Declared {
+		p := c.Declared[i]
+		if p.Name == "" {
+			return fmt.Errorf("%w: %s declares a parameter without a name", ErrConfig, c.Name)
+		}
+		p.Switch = p.Switch || p.Type == object.TSwitch
+		p.declared = true
+		c.params = append(c.params, &p)
+	}
 	return c.fields(t.Elem(), nil)
 }
 
@@ -223,6 +244,8 @@ func readTag(tag, help string) (*Param, error) {
 			p.AllowEmpty = true
 		case "notempty":
 			p.NotEmpty = true
+		case "wildcard":
+			p.Wildcard = true
 		default:
 			return nil, fmt.Errorf("unknown option %q", key)
 		}
@@ -235,6 +258,12 @@ func readTag(tag, help string) (*Param, error) {
 
 func (p *Param) goType(t reflect.Type) error {
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[Binder]()) || t.Implements(reflect.TypeFor[Binder]()) {
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if n, ok := reflect.New(t).Interface().(interface{ ParameterType() string }); ok {
+			p.shown = n.ParameterType()
+		}
 		return nil
 	}
 	if ty, ok := goTypes[t]; ok {
@@ -242,6 +271,12 @@ func (p *Param) goType(t reflect.Type) error {
 		return nil
 	}
 	switch t.Kind() {
+	case reflect.String:
+		// A kind of string whose type is an enumeration takes its members.
+		if e, ok := reflect.Zero(t).Interface().(object.Typed); ok {
+			p.Type = e.PSType()
+			return nil
+		}
 	case reflect.Pointer:
 		return p.goType(t.Elem())
 	case reflect.Interface:
@@ -295,6 +330,8 @@ func setField(f reflect.Value, v any) error {
 			return err
 		}
 		f.SetInt(n.(int64))
+	case f.Kind() == reflect.String:
+		f.SetString(object.String(b))
 	case f.Kind() == reflect.Pointer:
 		e := reflect.New(f.Type().Elem())
 		if err := setField(e.Elem(), v); err != nil {

@@ -2,9 +2,11 @@ package interp
 
 import (
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 
+	"busybridge/internal/ps/format"
 	"busybridge/internal/ps/object"
 	"busybridge/internal/ps/syntax"
 )
@@ -20,6 +22,15 @@ type stage interface {
 type pipelineRun struct {
 	stages []stage
 	ended  int // stages whose end has run or must not run
+}
+
+// stopped reports whether err ends the stages before one of r; then they count as ended.
+func (r *pipelineRun) stopped(err error) bool {
+	s, ok := err.(*stopError)
+	if ok = ok && s.run == r; ok {
+		r.ended = s.stage
+	}
+	return ok
 }
 
 // from pushes v into stage i.
@@ -49,6 +60,7 @@ func (e *env) pipeline(p *syntax.Pipeline) error {
 			out = run.from(i + 1)
 		}
 		se := e.with(out)
+		se.index = i
 		closer, err := se.redirect(p.Elements[i].Redirects())
 		if err != nil {
 			return e.fault(err, p.Elements[i])
@@ -76,21 +88,15 @@ func (e *env) pipeline(p *syntax.Pipeline) error {
 
 func (e *env) drive(run *pipelineRun, p *syntax.Pipeline) error {
 	for i, st := range run.stages {
-		if err := st.begin(); err != nil {
+		if err := st.begin(); err != nil && !run.stopped(err) {
 			return e.fault(err, p.Elements[i])
 		}
 	}
-	for i := 0; i < len(run.stages); i++ {
-		if i < run.ended {
-			continue
-		}
+	for i := run.ended; i < len(run.stages); i++ {
 		err := run.stages[i].end()
-		if s, ok := err.(*stopError); ok && s.run == run {
-			run.ended = s.stage
-			i = s.stage - 1
-			continue
-		}
-		if err != nil {
+		if run.stopped(err) {
+			i = run.ended - 1
+		} else if err != nil {
 			return e.fault(err, p.Elements[i])
 		}
 	}
@@ -114,7 +120,7 @@ func (s *exprStage) end() error {
 	return s.e.write(v)
 }
 
-// redirect applies redirections to e; the closer writes what was collected for files.
+// redirect applies redirections to e; the closer closes the files.
 func (e *env) redirect(list []*syntax.Redirect) (closer func() error, err error) {
 	var files []func() error
 	target := func(r *syntax.Redirect) (Stream, error) {
@@ -125,15 +131,18 @@ func (e *env) redirect(list []*syntax.Redirect) (closer func() error, err error)
 		if v == nil {
 			return func(any) error { return nil }, nil
 		}
-		if e.s.cfg.Files == nil {
-			return nil, object.NewError("FilesNotAvailable", object.InvalidOperation, nil, "Files are not available here.")
+		file, err := e.s.openText(object.String(v), r.Append, false)
+		if err != nil {
+			return nil, err
 		}
-		var items []any
-		files = append(files, func() error { return e.s.writeText(object.String(v), items, r.Append) })
-		return func(v any) error {
-			items = append(items, v)
-			return nil
-		}, nil
+		w := e.s.Writer(file, 0)
+		files = append(files, func() error {
+			if err := w.Close(); err != nil {
+				return err
+			}
+			return file.Close()
+		})
+		return w.Write, nil
 	}
 	for _, r := range list {
 		if r.Merge {
@@ -174,29 +183,25 @@ func (e *env) setStream(n int, sink Stream) {
 	}
 }
 
-// writeText formats items into a file as > does.
-func (s *Session) writeText(name string, items []any, add bool) error {
-	text, err := s.Format(items)
-	if err != nil {
-		return err
-	}
-	if add {
-		return s.cfg.Files.AppendFile(name, []byte(text))
-	}
-	return s.cfg.Files.WriteFile(name, []byte(text))
-}
-
 // Format is items as text at the width of the screen.
 func (s *Session) Format(items []any) (string, error) { return s.formatWidth(items, s.cfg.Width) }
 
 func (s *Session) formatWidth(items []any, width int) (string, error) {
-	if s.cfg.Formatter == nil {
-		var b strings.Builder
-		for _, v := range items {
-			b.WriteString(object.Display(v))
-			b.WriteByte('\n')
+	var b strings.Builder
+	w := s.Writer(&b, width)
+	for _, v := range items {
+		if err := w.Write(v); err != nil {
+			return "", err
 		}
-		return b.String(), nil
+	}
+	err := w.Close()
+	return b.String(), err
+}
+
+// Writer writes objects to w as the end of a pipeline shows them; width 0 is the screen's.
+func (s *Session) Writer(w io.Writer, width int) *format.Writer {
+	if width == 0 {
+		width = s.cfg.Width
 	}
 	limit := 4
 	if v, ok := s.Variable("FormatEnumerationLimit"); ok {
@@ -204,7 +209,10 @@ func (s *Session) formatWidth(items []any, width int) (string, error) {
 			limit = int(n.(int32))
 		}
 	}
-	return s.cfg.Formatter.Text(items, width, limit)
+	if s.cfg.Formatter == nil {
+		return format.NewWriter(w, format.WriterOptions{Width: width, Limit: limit})
+	}
+	return s.cfg.Formatter.Writer(w, width, limit)
 }
 
 func (s *Session) readLines(name string) ([]string, error) {
@@ -489,6 +497,9 @@ func (e *env) defaults(command string, b *binding, args []argument) []argument {
 }
 
 func (s *cmdletStage) set(p *Param, v any) error {
+	if p.declared {
+		return nil
+	}
 	if err := setField(s.fields.FieldByIndex(p.field), v); err != nil {
 		inner := object.AsRecord(err)
 		r := object.NewError("ParameterArgumentTransformationError", object.InvalidData, object.TArgumentTransform, "Cannot process argument transformation on parameter '%s'. %s", p.Name, inner.Message())
@@ -517,7 +528,7 @@ func (s *cmdletStage) process(v any) error {
 		return s.call.WriteError(err)
 	}
 	for _, p := range s.bind.params {
-		if p.ByValue || p.ByName {
+		if (p.ByValue || p.ByName) && !p.declared {
 			if _, ok := s.bind.values[p]; !ok {
 				s.fields.FieldByIndex(p.field).Set(s.empty.FieldByIndex(p.field))
 			}

@@ -81,7 +81,9 @@ func (e *env) getVariable(drive, name string) (any, error) {
 			if e.s.cfg.Files == nil {
 				return nil, nil
 			}
-			return object.New("System.Management.Automation.PathInfo").Add("Path", e.s.cfg.Files.Location()), nil
+			path := object.New("System.Management.Automation.PathInfo").Add("Path", e.s.cfg.Files.Location())
+			path.Text = e.s.cfg.Files.Location
+			return path, nil
 		case "lastexitcode":
 			return int32(e.s.exitCode), nil
 		}

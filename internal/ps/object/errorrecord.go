@@ -67,6 +67,7 @@ type ErrorRecord struct {
 	Invocation *Invocation
 	StackTrace string
 	Extra      []Note // lines added to the shown text, as PSComputerName
+	Remote     bool   // it came from another session and has no place in this one
 }
 
 // A Note is a named line of text.
@@ -101,19 +102,19 @@ func (r *ErrorRecord) CategoryInfo() string {
 
 func (r *ErrorRecord) targetName() string {
 	if r.TargetName != "" || r.Target == nil {
-		return shorten(r.TargetName, 40)
+		return shorten(r.TargetName)
 	}
-	return shorten(String(r.Target), 40)
+	return shorten(String(r.Target))
 }
 
-// shorten cuts the middle out of long texts, as category texts do: at most limit characters stay.
-func shorten(s string, limit int) string {
+// shorten cuts the middle out of long texts, as category texts do: of one with more than 40 characters the first and
+// the last 15 stay.
+func shorten(s string) string {
 	r := []rune(s)
-	if len(r) <= limit {
+	if len(r) <= 40 {
 		return s
 	}
-	half := (limit - 3) / 2
-	return string(r[:half]) + "..." + string(r[len(r)-half:])
+	return string(r[:15]) + "..." + string(r[len(r)-15:])
 }
 
 func (r *ErrorRecord) targetType() string {
@@ -230,6 +231,7 @@ var (
 	TPipelineStopped     = exception("System.Management.Automation.PipelineStoppedException", TRuntimeException)
 	TWriteError          = exception("Microsoft.PowerShell.Commands.WriteErrorException", tSystemException)
 	TRemoteException     = exception("System.Management.Automation.RemoteException", TRuntimeException)
+	TRemotingTransport   = exception("System.Management.Automation.Remoting.PSRemotingTransportException", TRuntimeException)
 )
 
 var exceptionTypes = []*Type{
@@ -238,7 +240,7 @@ var exceptionTypes = []*Type{
 	tKeyNotFound, TUnauthorizedAccess, TIOException, TFileNotFound, TDirNotFound, TTimeout, tCOMException, tCryptographic, TMethodException,
 	TMethodException.Base, tMethodInvocation, tSetValue, tSetValueInvocation, tGetValue, TPSInvalidCast, TPSInvalidOperation, TPSArgument, TPSArgumentNull,
 	TPSNotSupported, TCommandNotFound, TParameterBinding, TParameterValidation, TArgumentTransform, TItemNotFound, TItemNotFound.Base, TDriveNotFound,
-	TSessionUnauthorized, TParseException, TActionPreferenceStp, TPipelineStopped, TWriteError, TRemoteException,
+	TSessionUnauthorized, TParseException, TActionPreferenceStp, TPipelineStopped, TWriteError, TRemoteException, TRemotingTransport,
 }
 
 // ErrNoMember says that a host object has no member of that name.

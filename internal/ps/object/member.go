@@ -204,14 +204,15 @@ func Set(v any, name string, value any) error {
 	case nil:
 		return noProperty(name)
 	case *Object:
-		if p := x.find(name); p != nil {
-			switch {
+		if i := x.at(name); i >= 0 {
+			switch p := x.shape.fields[i].special; {
+			case p == nil:
 			case p.Set != nil:
 				return p.Set(x, value)
 			case p.Get != nil:
 				return readOnly(p.Name)
 			}
-			p.Value = value
+			x.values[i] = value
 			return nil
 		}
 		if x.Base != nil {
@@ -531,6 +532,25 @@ type Listed struct {
 	Err   error // of a computed property
 }
 
+// Spelling is a visible property's own spelling of its name.
+func Spelling(v any, name string) (string, bool) {
+	if o, ok := v.(*Object); ok {
+		if i := o.at(name); i >= 0 {
+			f := o.shape.fields[i]
+			return f.name, f.special == nil || !f.special.Hidden && f.special.Kind != Method
+		}
+		if o.Base == nil {
+			return "", false
+		}
+	}
+	for _, p := range Properties(v) {
+		if strings.EqualFold(p.Name, name) {
+			return p.Name, true
+		}
+	}
+	return "", false
+}
+
 // Properties lists the visible properties of v in order: those of the base value first, then its notes. The keys of
 // a hashtable are not properties.
 func Properties(v any) []Listed {
@@ -542,15 +562,18 @@ func Properties(v any) []Listed {
 		if x.Base != nil {
 			out = Properties(x.Base)
 		}
-		for _, p := range x.props {
-			if p.Hidden || p.Kind == Method {
-				continue
+		out = slices.Grow(out, len(x.values))
+		for i := range x.values {
+			l := Listed{Name: x.shape.fields[i].name, Kind: NoteProperty}
+			if p := x.shape.fields[i].special; p != nil {
+				if p.Hidden || p.Kind == Method {
+					continue
+				}
+				if p.Kind != "" {
+					l.Kind = p.Kind
+				}
 			}
-			l := Listed{Name: p.Name, Kind: p.Kind}
-			if l.Kind == "" {
-				l.Kind = NoteProperty
-			}
-			l.Value, _, l.Err = x.get(p.Name)
+			l.Value, l.Err = x.value(i)
 			out = append(out, l)
 		}
 		return out

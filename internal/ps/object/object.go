@@ -32,11 +32,90 @@ type Property struct {
 type Object struct {
 	Base    any // nil: PSCustomObject
 	names   []string
-	props   []*Property
-	index   map[string]int           // lower-case name to position, made when the bag gets large
+	shape   *Shape                   // names of values; nil while there are none
+	values  []any                    // of the first properties of shape
+	private bool                     // no other object has the shape
 	Methods map[string]BoundedMethod // host methods by lower-case name
 	Text    func() string            // what ToString gives; nil: the rule for property bags
 	Default []string                 // names Format-List and Format-Table use when none are given (DefaultDisplayPropertySet)
+}
+
+// A Shape is the type names and property names that many bags have in common: they are kept once. The first bag
+// teaches it. A bag that goes another way gets a shape of its own, so that a Shape never changes what bags hold. It is
+// for one goroutine at a time, together with its bags.
+type Shape struct {
+	types  []string
+	fields []field
+	index  map[string]int // lower-case name to position, made when there are many
+}
+
+// A field is a property without its value.
+type field struct {
+	name    string
+	special *Property // nil: a note
+}
+
+// maxScan is the number of names that are searched one by one.
+const maxScan = 128
+
+// NewShape makes the shape of bags with these type names.
+func NewShape(typeNames ...string) *Shape { return &Shape{types: typeNames} }
+
+// New makes an empty bag. It is cheapest when its properties are added in the order of the bags before.
+func (s *Shape) New() *Object {
+	return &Object{names: s.types, shape: s, values: make([]any, 0, len(s.fields))}
+}
+
+func sameName(a, b string) bool {
+	n := len(a) - 1
+	if n != len(b)-1 || n < 0 {
+		return n == len(b)-1
+	}
+	if x, y := a[n], b[n]; x|y < 0x80 && x|0x20 != y|0x20 { // most names end differently
+		return false
+	}
+	return a == b || strings.EqualFold(a, b)
+}
+
+// at is the position of a name among the first n, or -1.
+func (s *Shape) at(name string, n int) int {
+	if s.index != nil {
+		if i, ok := s.index[strings.ToLower(name)]; ok && i < n {
+			return i
+		}
+		return -1
+	}
+	for i := range s.fields[:n] {
+		if sameName(s.fields[i].name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (s *Shape) append(f field) {
+	s.fields = append(s.fields, f)
+	switch {
+	case s.index != nil:
+		s.index[strings.ToLower(f.name)] = len(s.fields) - 1
+	case len(s.fields) > maxScan:
+		s.index = make(map[string]int, 2*len(s.fields))
+		for i := range s.fields {
+			s.index[strings.ToLower(s.fields[i].name)] = i
+		}
+	}
+}
+
+// same reports whether g can stand for f. Computed properties may differ in what they captured.
+func (f field) same(g field) bool {
+	switch {
+	case f.name != g.name:
+		return false
+	case f.special == nil || g.special == nil:
+		return f.special == g.special
+	}
+	x, y := f.special, g.special
+	return x.Kind == y.Kind && x.Hidden == y.Hidden && x.Get == nil && y.Get == nil && x.Set == nil && y.Set == nil
 }
 
 // A BoundedMethod is a method the host gives to an object.
@@ -65,63 +144,111 @@ func (o *Object) SetTypeNames(names ...string) { o.names = names }
 // InsertTypeName puts name at the head of the list.
 func (o *Object) InsertTypeName(name string) { o.names = append([]string{name}, o.TypeNames()...) }
 
-func (o *Object) find(name string) *Property {
-	if o.index != nil {
-		if i, ok := o.index[strings.ToLower(name)]; ok {
-			return o.props[i]
-		}
-		return nil
+func (o *Object) at(name string) int {
+	if o.shape == nil {
+		return -1
 	}
-	for _, p := range o.props {
-		if strings.EqualFold(p.Name, name) {
-			return p
+	return o.shape.at(name, len(o.values))
+}
+
+// own gives o a shape that no other object has, with only its own fields.
+func (o *Object) own() {
+	if o.private {
+		return
+	}
+	s := &Shape{}
+	if o.shape != nil {
+		for _, f := range o.shape.fields[:len(o.values)] {
+			s.append(f)
 		}
+	}
+	o.shape, o.private = s, true
+}
+
+// push adds a property at the end; no other one has its name.
+func (o *Object) push(f field, value any) {
+	n := len(o.values)
+	if o.shape == nil || n < len(o.shape.fields) && !o.shape.fields[n].same(f) {
+		o.own()
+	}
+	if n == len(o.shape.fields) {
+		o.shape.append(f)
+	}
+	o.values = append(o.values, value)
+}
+
+func (o *Object) property(i int) *Property {
+	f := o.shape.fields[i]
+	if f.special == nil {
+		return &Property{Name: f.name, Value: o.values[i]}
+	}
+	p := *f.special
+	p.Value = o.values[i]
+	return &p
+}
+
+// Property is a copy of the own property with that name, or nil.
+func (o *Object) Property(name string) *Property {
+	if i := o.at(name); i >= 0 {
+		return o.property(i)
 	}
 	return nil
 }
 
-// Property is the own property with that name, or nil.
-func (o *Object) Property(name string) *Property { return o.find(name) }
-
 // Add sets the note property name, adding it at the end when it is new. It returns o, so that bags read as lists.
 func (o *Object) Add(name string, value any) *Object {
-	if p := o.find(name); p != nil {
-		p.Value, p.Get, p.Set = value, nil, nil
+	if n := len(o.values); o.shape != nil && n < len(o.shape.fields) {
+		if f := &o.shape.fields[n]; f.special == nil && f.name == name { // as the bags before
+			o.values = append(o.values, value)
+			return o
+		}
+	}
+	i := o.at(name)
+	if i < 0 {
+		o.push(field{name: name}, value)
 		return o
 	}
-	return o.AddProperty(&Property{Name: name, Value: value})
+	if p := o.shape.fields[i].special; p != nil && (p.Get != nil || p.Set != nil) {
+		o.own()
+		o.shape.fields[i].special = &Property{Name: p.Name, Kind: p.Kind, Hidden: p.Hidden}
+	}
+	o.values[i] = value
+	return o
 }
 
 // AddProperty adds p at the end or replaces the property of that name in its place.
 func (o *Object) AddProperty(p *Property) *Object {
-	for i, old := range o.props {
-		if strings.EqualFold(old.Name, p.Name) {
-			o.props[i] = p
-			return o
-		}
+	f := field{name: p.Name}
+	if p.Kind != "" || p.Get != nil || p.Set != nil || p.Hidden {
+		f.special = &Property{Name: p.Name, Kind: p.Kind, Get: p.Get, Set: p.Set, Hidden: p.Hidden}
 	}
-	o.props = append(o.props, p)
-	if o.index != nil {
-		o.index[strings.ToLower(p.Name)] = len(o.props) - 1
-	} else if len(o.props) > 12 {
-		o.reindex()
+	i := o.at(p.Name)
+	if i < 0 {
+		o.push(f, p.Value)
+		return o
 	}
+	if !o.shape.fields[i].same(f) {
+		o.own()
+		o.shape.fields[i] = f
+	}
+	o.values[i] = p.Value
 	return o
-}
-
-func (o *Object) reindex() {
-	o.index = make(map[string]int, 2*len(o.props))
-	for i, p := range o.props {
-		o.index[strings.ToLower(p.Name)] = i
-	}
 }
 
 // Remove takes the own property away.
 func (o *Object) Remove(name string) {
-	o.props = slices.DeleteFunc(o.props, func(p *Property) bool { return strings.EqualFold(p.Name, name) })
-	if o.index != nil {
-		o.reindex()
+	at := o.at(name)
+	if at < 0 {
+		return
 	}
+	old := o.shape.fields[:len(o.values)]
+	o.shape, o.private = &Shape{}, true
+	for i, f := range old {
+		if i != at {
+			o.shape.append(f)
+		}
+	}
+	o.values = slices.Delete(o.values, at, at+1)
 }
 
 // AddMethod gives o a method.
@@ -140,12 +267,9 @@ func (o *Object) Get(name string) (any, bool) {
 }
 
 func (o *Object) get(name string) (any, bool, error) {
-	if p := o.find(name); p != nil {
-		if p.Get != nil {
-			v, err := p.Get(o)
-			return v, true, err
-		}
-		return p.Value, true, nil
+	if i := o.at(name); i >= 0 {
+		v, err := o.value(i)
+		return v, true, err
 	}
 	if o.Base != nil {
 		v, ok := property(o.Base, name)
@@ -154,20 +278,28 @@ func (o *Object) get(name string) (any, bool, error) {
 	return nil, false, nil
 }
 
-// Own is the own properties, in order.
-func (o *Object) Own() []*Property { return o.props }
+func (o *Object) value(i int) (any, error) {
+	if p := o.shape.fields[i].special; p != nil && p.Get != nil {
+		return p.Get(o)
+	}
+	return o.values[i], nil
+}
+
+// Own is copies of the own properties, in order.
+func (o *Object) Own() []*Property {
+	list := make([]*Property, len(o.values))
+	for i := range o.values {
+		list[i] = o.property(i)
+	}
+	return list
+}
 
 // Copy is a bag with the same properties: values are shared, the list is not.
 func (o *Object) Copy() *Object {
-	c := &Object{Base: o.Base, names: slices.Clone(o.names), Methods: o.Methods, Text: o.Text, Default: o.Default}
-	for _, p := range o.props {
-		q := *p
-		c.props = append(c.props, &q)
-	}
-	if o.index != nil {
-		c.reindex()
-	}
-	return c
+	o.private = false
+	c := *o
+	c.names, c.values = slices.Clone(o.names), slices.Clone(o.values)
+	return &c
 }
 
 // Adapted is implemented by host values that have members of their own: the host decides which.

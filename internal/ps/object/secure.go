@@ -49,9 +49,9 @@ func (c *Credential) network() *Object {
 		domain, user = user[i+1:], user[:i] // an address with a dot in its domain is a user name as a whole
 	}
 	o := New(TNetworkCred.Names()...)
-	o.Add("UserName", user).Add("Password", c.Password.Reveal()).Add("SecurePassword", c.Password).Add("Domain", domain)
-	for _, p := range o.props {
+	for _, p := range []Property{{Name: "UserName", Value: user}, {Name: "Password", Value: c.Password.Reveal()}, {Name: "SecurePassword", Value: c.Password}, {Name: "Domain", Value: domain}} {
 		p.Kind = DataProperty
+		o.AddProperty(&p)
 	}
 	return o
 }

@@ -120,7 +120,7 @@ func (o *Object) text(culture bool, depth int) string {
 	if o.Text != nil {
 		return o.Text()
 	}
-	if p := o.find("ToString"); p != nil && p.Kind == Method && p.Get != nil {
+	if p := o.Property("ToString"); p != nil && p.Kind == Method && p.Get != nil {
 		if v, err := p.Get(o); err == nil {
 			return text(v, culture, depth+1)
 		}
@@ -137,15 +137,19 @@ func (o *Object) text(culture bool, depth int) string {
 	var b strings.Builder
 	b.WriteString("@{")
 	n := 0
-	for _, p := range o.props {
-		if p.Hidden {
+	for i := range o.values {
+		f := o.shape.fields[i]
+		if f.special != nil && f.special.Hidden {
 			continue
 		}
 		if n++; n > 1 {
 			b.WriteString("; ")
 		}
-		v, _ := o.Get(p.Name)
-		b.WriteString(p.Name + "=" + text(v, false, depth+1))
+		v, err := o.value(i)
+		if err != nil {
+			v = nil
+		}
+		b.WriteString(f.name + "=" + text(v, false, depth+1))
 	}
 	b.WriteString("}")
 	return b.String()
@@ -154,7 +158,7 @@ func (o *Object) text(culture bool, depth int) string {
 // isPlainBag reports whether the names say PSCustomObject, as a literal or by selection.
 func isPlainBag(names []string) bool {
 	for _, n := range names {
-		if strings.EqualFold(n, TCustom.Name) || strings.HasPrefix(n, "Selected.") {
+		if n = strings.TrimPrefix(n, "Deserialized."); strings.EqualFold(n, TCustom.Name) || strings.HasPrefix(n, "Selected.") {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package object
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,6 +139,9 @@ var (
 	tEnvironment  = class("System.Environment", "environment", TObject)
 	tFile         = class("System.IO.File", "", TObject)
 	tPath         = class("System.IO.Path", "", TObject)
+	TFileSystem   = class("System.IO.FileSystemInfo", "", class("System.MarshalByRefObject", "", TObject))
+	TFileInfo     = class("System.IO.FileInfo", "", TFileSystem)
+	TDirectory    = class("System.IO.DirectoryInfo", "", TFileSystem)
 	tBuilder      = class("System.Text.StringBuilder", "", TObject)
 	tEncoding     = class("System.Text.Encoding", "", TObject)
 	tCOMFiles     = class("System.__ComObject#{2a0b9d10-4b87-11d3-a97a-00104b365c9f}", "", class("System.__ComObject", "", TObject))
@@ -183,7 +187,7 @@ var builtin = []*Type{
 	TBool, TSwitch, TInt, TLong, TByte, TSByte, TShort, TUShort, TUInt, TULong, TDouble, TSingle, TDecimal, TChar, TString,
 	TDateTime, TTimeSpan, TGuid, TURI, TVersion, TType.Base, TType, TRegex, TMatch, tGroup, tCapture, TArray, TArrayList, THashtable,
 	TOrdered, tEntry, TPSObject, TCustom, TScriptBlock, TCredential, TSecureString, TNetworkCred, TErrorRecord, TVoid, TMath, tConvert,
-	tEnvironment, tFile, tPath, tBuilder, tEncoding,
+	tEnvironment, tFile, tPath, TFileSystem, TFileInfo, TDirectory, tBuilder, tEncoding,
 	TContentType, TDayOfWeek, TDateTimeKind, TConsoleColor, TActionPreference, TConfirmImpact, TErrorCategory, TRegexOptions,
 	TStringComparison, TSplitOptions, TMidpoint, TCertificate, TCertificate2,
 }
@@ -213,6 +217,13 @@ var byName = func() map[string]*Type {
 	}
 	return m
 }()
+
+// KnownTypes lists the types that a script can name, by name.
+func KnownTypes() []*Type {
+	list := slices.Concat(builtin, exceptionTypes)
+	slices.SortFunc(list, func(a, b *Type) int { return strings.Compare(a.Name, b.Name) })
+	return slices.Compact(list)
+}
 
 // ArrayOf is the type elem[].
 func ArrayOf(elem *Type) *Type {

@@ -1,8 +1,10 @@
 package object
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -70,16 +72,22 @@ func (e Enum) String() string {
 		}
 	}
 	if e.Type.Flags {
-		var names []string
+		// As .NET does: the greatest values first, so that a name for several flags wins over theirs.
+		names := slices.SortedStableFunc(slices.Values(e.Type.Enum), func(a, b EnumName) int { return cmp.Compare(b.Value, a.Value) })
 		rest := e.Value
-		for _, n := range e.Type.Enum {
-			if n.Value != 0 && rest&n.Value == n.Value {
-				names = append(names, n.Name)
-				rest &^= n.Value
+		names = slices.DeleteFunc(names, func(n EnumName) bool {
+			if n.Value == 0 || rest&n.Value != n.Value {
+				return true
 			}
-		}
+			rest &^= n.Value
+			return false
+		})
 		if rest == 0 && len(names) > 0 {
-			return strings.Join(names, ", ")
+			texts := make([]string, len(names))
+			for i, n := range names {
+				texts[len(names)-1-i] = n.Name
+			}
+			return strings.Join(texts, ", ")
 		}
 	}
 	return strconv.FormatInt(e.Value, 10)

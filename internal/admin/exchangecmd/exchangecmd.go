@@ -14,6 +14,7 @@ import (
 	"busybridge/internal/admin"
 	"busybridge/internal/directory"
 	"busybridge/internal/ps/interp"
+	"busybridge/internal/ps/object"
 )
 
 // Module is the module that the cmdlets belong to, as Get-Command shows it.
@@ -74,7 +75,11 @@ func Commands(cfg Config) ([]interp.Command, error) {
 		here = online
 	}
 	var out []interp.Command
-	for _, e := range slices.Concat(x.connectors()) {
+	for _, e := range slices.Concat(
+		x.authServers(), x.partnerApplications(), x.authConfig(), x.certificates(),
+		x.connectors(), x.configuration(), x.addressSpaces(), x.availabilityConfig(), x.relationships(),
+		x.recipients(), x.mailboxCalendars(), x.servers(), x.acceptedDomains(), x.organizationConfig(), x.audit(), x.oauthTest(),
+	) {
 		if e.in&here == 0 {
 			continue
 		}
@@ -107,6 +112,11 @@ type call struct {
 	*interp.Call
 	ctx   context.Context
 	actor admin.Actor
+	// shapes are what the bags of a class have in common.
+	shapes map[string]*object.Shape
+	// about is the distinguished name of the object that a New- cmdlet makes: what
+	// exists already when its name is taken.
+	about string
 }
 
 // begin finds out who runs the command.
@@ -116,7 +126,21 @@ func (x *exchange) begin(ctx context.Context, c *interp.Call) (*call, error) {
 	if k.actor, err = x.Actor(ctx); err != nil {
 		return nil, k.fail(err)
 	}
-	return k, nil
+	if k.Bound("DomainController") {
+		err = k.WriteVerbose("There is one store, and it is asked whatever DomainController says.")
+	}
+	return k, err
+}
+
+// open is begin for a command that needs the organization before it asks or
+// changes anything: one who may not run it is refused under -WhatIf, too.
+func (x *exchange) open(ctx context.Context, c *interp.Call) (*call, *directory.Organization, error) {
+	k, err := x.begin(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := k.view()
+	return k, o, err
 }
 
 // view is the organization as the command's actor may see it.
@@ -128,6 +152,19 @@ func (k *call) view() (*directory.Organization, error) {
 	return o, nil
 }
 
+// sure asks a question of its own besides -Confirm, as commands do that have
+// -Force; without a terminal only that answers it.
+func (k *call) sure(force object.Switch, question string) (bool, error) {
+	if bool(force) {
+		return true, nil
+	}
+	if k.Prompt() == nil {
+		return false, k.WriteError(k.record("LocalizedException", "%s There is nobody to ask: run %s with -Force.", question, k.Name()))
+	}
+	n, err := k.Prompt().Choice(k.ctx, "Confirm", question, []string{"&Yes", "&No"}, 1)
+	return n == 0 && err == nil, err
+}
+
 // should asks whether to act; the sentence is what -WhatIf and -Confirm print (3.4).
 func (k *call) should(format string, args ...any) (bool, error) {
 	return k.ShouldProcessText(fmt.Sprintf(format, args...), "")
@@ -136,7 +173,7 @@ func (k *call) should(format string, args ...any) (bool, error) {
 // warn writes an operation's warnings.
 func (k *call) warn(warnings []string) error {
 	for _, w := range warnings {
-		if err := k.WriteWarning(w); err != nil {
+		if err := k.WriteWarning(sentences(w)); err != nil {
 			return err
 		}
 	}

@@ -1,8 +1,10 @@
 package exchangecmd
 
 import (
+	"context"
 	"strings"
 
+	"busybridge/internal/admin"
 	"busybridge/internal/directory"
 	"busybridge/internal/ps/object"
 )
@@ -10,6 +12,9 @@ import (
 // An identity names an object (3.1): text, or an object that has a property
 // Identity. Null is no identity: Get- cmdlets then return everything.
 type identity struct{ text string }
+
+// ParameterType is what help calls the type.
+func (identity) ParameterType() string { return "IdParameter" }
 
 // BindPS implements interp.Binder.
 func (i *identity) BindPS(v any) error {
@@ -85,4 +90,72 @@ func list[T any](k *call, id identity, items []T, match func(*T) bool, show func
 		return k.WriteError(k.notFound(id.text))
 	}
 	return nil
+}
+
+// A noun is a kind of object that the organization holds a list of.
+type noun[T any] struct {
+	kind
+	list   func(*directory.Organization) []T
+	common func(*T) *directory.Common
+	also   func(*T) []string // further identities of the kind; nil: none
+}
+
+func (n noun[T]) matches(o *directory.Organization, v *T, id identity) bool {
+	var also []string
+	if n.also != nil {
+		also = n.also(v)
+	}
+	c := n.common(v)
+	return id.matches(c, n.dn(o, c.Name), also...)
+}
+
+// get is the work of a Get- cmdlet over the list.
+func (n noun[T]) get(k *call, o *directory.Organization, id identity, show func(*T) any) error {
+	return list(k, id, n.list(o), func(v *T) bool { return n.matches(o, v, id) }, show)
+}
+
+// name is the name of the one object that id names, "" when there is not exactly
+// one, which has been reported then. A wildcard names nothing here.
+func (n noun[T]) name(k *call, o *directory.Organization, id identity) (string, error) {
+	name, items := "", n.list(o)
+	for i := range items {
+		switch c := n.common(&items[i]); {
+		case id.pattern() && !strings.EqualFold(c.Name, id.text) || !n.matches(o, &items[i], id):
+		case name != "":
+			return "", k.WriteError(k.fail(&admin.AmbiguousError{Identity: id.text}))
+		default:
+			name = c.Name
+		}
+	}
+	if name == "" {
+		return "", k.WriteError(k.notFound(id.text))
+	}
+	return name, nil
+}
+
+// set is the work of a Set- cmdlet: change gets the name of the object that id
+// names, once the sentence, which has a place for it, has been agreed to.
+func (n noun[T]) set(k *call, o *directory.Organization, id identity, sentence string, change func(name string) (admin.Result[T], error)) error {
+	name, err := n.name(k, o, id)
+	if name == "" {
+		return err
+	}
+	if ok, err := k.should(sentence, name); !ok {
+		return err
+	}
+	res, err := change(name)
+	return changed(k, name, res, err)
+}
+
+// remove is the work of a Remove- cmdlet.
+func (n noun[T]) remove(k *call, o *directory.Organization, id identity, sentence string, op func(context.Context, admin.Actor, directory.OrgID, string) (admin.Result[T], error)) error {
+	name, err := n.name(k, o, id)
+	if name == "" {
+		return err
+	}
+	if ok, err := k.should(sentence, name); !ok {
+		return err
+	}
+	res, err := op(k.ctx, k.actor, k.Org, name)
+	return removed(k, res, err)
 }

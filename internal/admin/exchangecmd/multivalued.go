@@ -16,6 +16,9 @@ type multiValued struct {
 	edits       bool
 }
 
+// ParameterType is what help calls the type.
+func (multiValued) ParameterType() string { return "MultiValuedProperty" }
+
 // BindPS implements interp.Binder.
 func (m *multiValued) BindPS(v any) error {
 	*m = multiValued{}
@@ -33,7 +36,7 @@ func (m *multiValued) BindPS(v any) error {
 			m.remove = texts(v)
 		case "@odata.type":
 		default:
-			return fmt.Errorf("a multi-valued property takes a list, or @{Add=...; Remove=...}; %q is neither Add nor Remove", object.String(k))
+			return fmt.Errorf("A list is changed by @{Add=...; Remove=...}: %q is neither Add nor Remove.", object.String(k)) // shown as it stands
 		}
 	}
 	return nil
@@ -51,11 +54,30 @@ func texts(v any) []string {
 	}
 	out := make([]string, 0, len(items))
 	for _, i := range items {
+		if o, ok := i.(*object.Object); ok && o.Base == nil {
+			if d, ok := o.Get("Domain"); ok {
+				i = d
+			}
+		}
 		if s := object.String(i); s != "" {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// A domainNames is a list of domains that an object in the pipeline carries in a
+// property DomainNames (9.1).
+type domainNames struct{ multiValued }
+
+// BindPS implements interp.Binder.
+func (d *domainNames) BindPS(v any) error {
+	if o, ok := v.(*object.Object); ok && o.Base == nil {
+		if list, ok := o.Get("DomainNames"); ok {
+			v = list
+		}
+	}
+	return d.multiValued.BindPS(v)
 }
 
 // apply is the list after the change; without regard to case, each value once.

@@ -1,7 +1,9 @@
 package exchangecmd
 
 import (
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +21,15 @@ type bag struct {
 
 // bag begins an object of the class (full name).
 func (k *call) bag(class string) bag {
-	o := object.New(class, "System.Object")
+	shape := k.shapes[class]
+	if shape == nil {
+		if k.shapes == nil {
+			k.shapes = map[string]*object.Shape{}
+		}
+		shape = object.NewShape(class, "System.Object")
+		k.shapes[class] = shape
+	}
+	o := shape.New()
 	if k.RunspaceID != "" {
 		o.Add("RunspaceId", guid(k.RunspaceID))
 	}
@@ -34,7 +44,7 @@ func (b bag) add(name string, v any) bag {
 
 // A kind is where objects of one noun stand in the directory (3.3).
 type kind struct {
-	container string // RDNs under the organization, most specific first
+	container string // RDNs under the organization, most specific first; empty: the organization itself
 	category  string // ms-Exch-Auth-Partner-Application
 	classes   []string
 	version   string // ExchangeVersion
@@ -49,6 +59,9 @@ const (
 
 // dn is the distinguished name of an object.
 func (kd kind) dn(o *directory.Organization, name string) string {
+	if kd.container == "" {
+		return "CN=" + name + "," + base(o)
+	}
 	return "CN=" + name + "," + kd.container + "," + base(o)
 }
 
@@ -100,12 +113,46 @@ func (b bag) when(changed, created time.Time) bag {
 		add("WhenChangedUTC", utc(changed)).add("WhenCreatedUTC", utc(created))
 }
 
+// later reports whether objects have the properties that came after the 2013 edition.
+func (k *call) later(o *directory.Organization) bool {
+	return k.Hosted || slices.ContainsFunc(o.Servers, func(s directory.Server) bool { return !s.AdminDisplayVersion.Less(version2016) })
+}
+
+var version2016 = directory.Version{Major: 15, Minor: 1}
+
+// listOrNull is a list that is shown as nothing when it is empty.
+func listOrNull(list []string) any {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+// single is the common part of an object that an organization has one of. Its
+// GUID follows from the organization's.
+func single(o *directory.Organization, name string) *directory.Common {
+	return &directory.Common{Name: name, GUID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(string(o.ID)+"/"+name)).String()}
+}
+
 // local is t in the session's zone; no time is null.
 func (k *call) local(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
 	return t.In(k.Call.Now().Location())
+}
+
+// instant is a date of the language as an instant: one without a zone is of the session's.
+func (k *call) instant(t time.Time) (time.Time, error) {
+	v, err := object.CallMethod(k.Session().ObjectContext(), t, "ToUniversalTime", nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, ok := v.(time.Time)
+	if !ok {
+		return time.Time{}, fmt.Errorf("%s is no date", object.String(t))
+	}
+	return at, nil
 }
 
 // guid is s as a value of the language.

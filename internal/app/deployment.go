@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,6 @@ import (
 	"busybridge/internal/admin"
 	"busybridge/internal/availability"
 	"busybridge/internal/dial/authorityclient"
-	"busybridge/internal/dial/ewsclient"
 	"busybridge/internal/dial/safehttp"
 	"busybridge/internal/directory"
 	"busybridge/internal/routing"
@@ -32,10 +30,7 @@ import (
 	"busybridge/internal/serve/mount"
 	"busybridge/internal/source/calstore"
 	"busybridge/internal/source/peersource"
-	"busybridge/internal/spec/ews"
 	"busybridge/internal/spec/smtpaddr"
-	"busybridge/internal/spec/soap"
-	"busybridge/internal/spec/wintz"
 	"busybridge/internal/store/sqlitestore"
 	"busybridge/internal/trust"
 )
@@ -188,13 +183,9 @@ func (d *Deployment) organizationRoutes() ([]mount.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	dummy, err := trust.HashPassword(rand.Text())
-	if err != nil {
-		return nil, err
-	}
 	auth, err := callers.New(callers.Config{
 		Sites: d.sites, Accounts: d.Store, Recipients: d.Store, Tokens: validator,
-		Verify: trust.VerifyPassword, DummyHash: dummy, Rehash: d.rehash, Now: d.set.Now, Log: d.set.Log,
+		Verify: trust.VerifyPassword, DummyHash: trust.NoPassword(), Rehash: d.Admin.Rehash, Now: d.set.Now, Log: d.set.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -278,19 +269,6 @@ func (d *Deployment) metadata(ctx context.Context, host string) ([]byte, error) 
 	return doc.MarshalOrganization()
 }
 
-// rehash keeps a password with today's cost.
-func (d *Deployment) rehash(ctx context.Context, a *directory.Account, password string) {
-	hash, err := trust.HashPassword(password)
-	if err == nil {
-		again := *a
-		again.PasswordHash = hash
-		err = d.Store.PutAccount(ctx, &again)
-	}
-	if err != nil {
-		d.set.Log.WarnContext(ctx, "password is kept with its old cost", "err", err)
-	}
-}
-
 // importer reads calendars for the HTTP interface.
 type importer struct{ d *Deployment }
 
@@ -321,35 +299,4 @@ type reporting struct {
 
 func (r reporting) Import(ctx context.Context, mailbox *directory.Recipient, name string, in io.Reader) (directory.ImportSummary, error) {
 	return r.ImportProgress(ctx, mailbox, name, in, r.progress)
-}
-
-// VerifyOAuth sends one request to an EWS endpoint of another organization with
-// a token for the mailbox's user, and says how it was answered: what
-// Test-OAuthConnectivity -Service EWS does. An answer of EWS itself, even a
-// fault, means that the token was accepted (oauth-s2s reference 7.2).
-func (d *Deployment) VerifyOAuth(ctx context.Context, org *directory.Organization, mailbox, url string) (string, error) {
-	address, err := smtpaddr.Parse(mailbox)
-	if err != nil {
-		return "", err
-	}
-	r, err := d.Store.Recipient(ctx, org.ID, address)
-	if err != nil {
-		return "", err
-	}
-	hc := d.peerClient(org, routing.Requester{Org: org.ID, Address: r.Primary, UPN: r.UPN})
-	client, err := ewsclient.New(ewsclient.Config{HTTP: hc, UserAgent: "busybridge/TestOAuthConnectivity"})
-	if err != nil {
-		return "", err
-	}
-	zone, now := wintz.UTCRule, d.set.Now().UTC().Truncate(24*time.Hour)
-	_, err = client.GetUserAvailability(ctx, url, &ews.AvailabilityRequest{
-		Header: ews.Header{Version: "Exchange2013_SP1"}, Zone: &zone,
-		Mailboxes: []ews.MailboxData{{Address: mailbox, AttendeeType: "Required"}},
-		FreeBusy:  &ews.FreeBusyOptions{Start: ews.DateTime{Time: now}, End: ews.DateTime{Time: now.AddDate(0, 0, 1)}, IntervalMinutes: 30, Views: []string{"MergedOnly"}},
-	})
-	var fault *soap.Fault
-	if err != nil && !errors.As(err, &fault) {
-		return "", err
-	}
-	return "a token for " + mailbox + " was accepted at " + url, nil
 }

@@ -20,6 +20,7 @@ type SetupParams struct {
 	Organization, Domain, Administrator, Password string   // with RoleOrganization
 	Realm                                         string   // initial domain, with RoleAuthority
 	VerifiedDomains                               []string // further ones
+	RealmAdministrator, RealmPassword             string   // of the realm; may be empty
 }
 
 // Setup makes the first objects of a store. It returns a line for each thing
@@ -136,6 +137,18 @@ func (d *Deployment) setupRealm(ctx context.Context, cfg *config.Config, p Setup
 			return done, err
 		}
 		done = append(done, "verified domain "+name)
+	}
+	if p.RealmAdministrator == "" {
+		return done, nil
+	}
+	switch _, err := d.Store.Account(ctx, p.RealmAdministrator); {
+	case errors.Is(err, directory.ErrNotFound):
+		if _, err := d.Admin.NewRealmAccount(ctx, setupActor, realm.ID, admin.AccountParams{UserName: p.RealmAdministrator, Password: p.RealmPassword, Roles: []string{directory.RoleAdmin}}); err != nil {
+			return done, err
+		}
+		done = append(done, "administrator of the realm "+p.RealmAdministrator)
+	case err != nil:
+		return done, err
 	}
 	return done, nil
 }

@@ -65,6 +65,16 @@ func (l *LabFile) Mailbox(address string) (LabMailbox, bool) {
 	return LabMailbox{}, false
 }
 
+// Administrator finds the administrator of onprem, cloud or directory.
+func (l *LabFile) Administrator(org string) (LabAdmin, bool) {
+	for _, a := range l.Administrators {
+		if a.Org == org {
+			return a, true
+		}
+	}
+	return LabAdmin{}, false
+}
+
 // ConnectTo maps "host:443" of every host to where it listens.
 func (l *LabFile) ConnectTo() map[string]string {
 	m := make(map[string]string, len(l.Hosts))

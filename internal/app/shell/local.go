@@ -1,0 +1,119 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"busybridge/internal/admin"
+	"busybridge/internal/admin/hostcmd"
+	"busybridge/internal/app"
+	"busybridge/internal/app/config"
+	"busybridge/internal/directory"
+)
+
+// DirectoryOrg opens the shell of the authorization server's directory where an
+// organization is asked for.
+const DirectoryOrg = "directory"
+
+// Local says which shell of a deployment to open on its own machine.
+type Local struct {
+	Screen
+	// Org is the name, a domain or the id of an organization, or DirectoryOrg. It
+	// may be empty where there is only one.
+	Org string
+	// User signs in as an account with Password. Empty: the operator, who may do everything,
+	// because whoever reads the configuration's keys can do everything anyway.
+	User, Password string
+}
+
+// ErrUsage marks what makes no sense together.
+var ErrUsage = errors.New("shell")
+
+// OpenLocal opens a shell over the store of a configuration, beside a server
+// that may be running. Close it with the function that it returns.
+func OpenLocal(ctx context.Context, cfg *config.Config, log *slog.Logger, o Local) (_ *Shell, closing func() error, err error) {
+	set, err := app.SettingsOf(cfg, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	roles := set.Roles
+	set.Roles = nil // nothing is served from here
+	d, err := app.Open(ctx, set)
+	if err != nil {
+		return nil, nil, err
+	}
+	folder := filepath.Join(filepath.Dir(set.StorePath), "drive")
+	var drive *hostcmd.Drive
+	if err = os.MkdirAll(folder, 0o700); err == nil {
+		drive, err = hostcmd.OpenDrive(folder)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, d.Close())
+	}
+	closing = func() error { return errors.Join(drive.Close(), d.Close()) }
+	host := cfg.Node.HostNames[0]
+	sc := Config{
+		Screen: o.Screen, Deployment: d, Now: set.Now, Host: host, User: "operator", Drive: drive,
+		Connector: &Connector{Now: set.Now, Screen: o.Screen, Find: func(_ context.Context, name string) (*app.Deployment, error) {
+			if slices.Contains(roles, app.RoleOrganization) && slices.ContainsFunc(cfg.Node.HostNames, func(h string) bool { return strings.EqualFold(h, name) }) {
+				return d, nil
+			}
+			return nil, fmt.Errorf("host %s: %w", name, directory.ErrNotFound)
+		}},
+	}
+	s, err := openLocal(ctx, sc, roles, o)
+	if err != nil {
+		return nil, nil, errors.Join(err, closing())
+	}
+	return s, closing, nil
+}
+
+func openLocal(ctx context.Context, sc Config, roles []string, o Local) (*Shell, error) {
+	actor := func(context.Context) (admin.Actor, error) { return admin.Actor{Name: sc.User, System: true}, nil }
+	if o.User != "" {
+		who, err := sc.Deployment.Admin.SignIn(ctx, o.User, o.Password)
+		if err != nil {
+			return nil, err
+		}
+		sc.User, actor = who.Name, As(sc.Deployment, who.Name)
+	}
+	if o.Org == DirectoryOrg || o.Org == "" && !slices.Contains(roles, app.RoleOrganization) {
+		if !slices.Contains(roles, app.RoleAuthority) {
+			return nil, fmt.Errorf("%w: node.roles does not hold %s", ErrUsage, app.RoleAuthority)
+		}
+		return Directory(sc)
+	}
+	org, err := chooseOrganization(ctx, sc.Deployment, o.Org)
+	if err != nil {
+		return nil, err
+	}
+	return Exchange(sc, org, actor)
+}
+
+// chooseOrganization finds an organization by name, domain or id.
+func chooseOrganization(ctx context.Context, d *app.Deployment, name string) (*directory.Organization, error) {
+	orgs, err := d.Store.Organizations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(orgs) == 0 {
+		return nil, fmt.Errorf("%w: the store has no organization; make one with: busybridge setup", ErrUsage)
+	}
+	if name == "" && len(orgs) == 1 {
+		return orgs[0], nil
+	}
+	var names []string
+	for _, o := range orgs {
+		if strings.EqualFold(o.Name, name) || strings.EqualFold(string(o.ID), name) || o.Accepts(strings.ToLower(name)) {
+			return o, nil
+		}
+		names = append(names, o.Name)
+	}
+	return nil, fmt.Errorf("%w: --org %q is none of: %s", ErrUsage, name, strings.Join(names, ", "))
+}

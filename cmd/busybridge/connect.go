@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -75,14 +73,7 @@ func (t *target) connect(e *env, fallback string) (*client.Client, *client.LabFi
 
 func (t *target) password(e *env) (string, error) {
 	if t.passwordFile != "" {
-		f, err := os.Open(t.passwordFile)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		s := bufio.NewScanner(f)
-		s.Scan()
-		return strings.TrimRight(s.Text(), "\r"), s.Err()
+		return firstLine(t.passwordFile)
 	}
 	if p := os.Getenv(passwordVariable); p != "" {
 		return p, nil

@@ -31,6 +31,11 @@ const (
 // is on stdout already.
 var errReported = errors.New("reported")
 
+// exitStatus is the status that a script ended with; what it had to say it said.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
 // usageError marks an error as wrong use of the command line.
 type usageError struct{ error }
 
@@ -55,9 +60,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	err := root.ExecuteContext(ctx)
 	var usage usageError
+	var status exitStatus
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &status):
+		return int(status)
 	case errors.Is(err, errReported):
 		return exitFailed
 	case !started, errors.As(err, &usage):
@@ -92,7 +100,7 @@ Start with: busybridge lab --once`,
 	root.PersistentFlags().BoolVarP(&e.verbose, "verbose", "v", false, "say more on standard error")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(e.labCommand(), e.serveCommand(), e.checkCommand(), e.setupCommand(), e.availabilityCommand(),
-		e.importCommand(), e.versionCommand(), e.manCommand(root))
+		e.importCommand(), e.shellCommand(), e.versionCommand(), e.manCommand(root))
 	return root
 }
 

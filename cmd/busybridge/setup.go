@@ -22,12 +22,12 @@ func (e *env) setupCommand() *cobra.Command {
 		Short: "Make the first organization, or the first realm, of a store",
 		Long: `Makes what a fresh store lacks, so that a node can serve: an organization with
 its accepted domain, its signing certificate, a server object for this node and
-an administrator; on a node with the role authority, a realm. What is there
-already stays as it is. The server may run meanwhile.
+an administrator; on a node with the role authority, a realm and its
+administrator. What is there already stays as it is. The server may run meanwhile.
 
-The administrator's password is taken from ` + passwordVariable + `, or asked for.`,
+Passwords are taken from ` + passwordVariable + `, or asked for.`,
 		Example: `  busybridge setup --config busybridge.yaml --organization Contoso --domain contoso.com --administrator admin@contoso.com
-  busybridge setup --config authority.yaml --realm contoso.partner.onmschina.cn --verified-domain contoso.com`,
+  busybridge setup --config authority.yaml --realm contoso.partner.onmschina.cn --verified-domain contoso.com --realm-administrator admin@contoso.partner.onmschina.cn`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file, os.Environ())
@@ -42,6 +42,14 @@ The administrator's password is taken from ` + passwordVariable + `, or asked fo
 					return usageError{errors.New("--organization needs --domain and --administrator")}
 				}
 				if p.Password, err = (&target{user: p.Administrator}).password(e); err != nil {
+					return err
+				}
+			}
+			if p.RealmAdministrator != "" {
+				if p.Realm == "" {
+					return usageError{errors.New("--realm-administrator needs --realm")}
+				}
+				if p.RealmPassword, err = (&target{user: p.RealmAdministrator}).password(e); err != nil {
 					return err
 				}
 			}
@@ -63,6 +71,7 @@ The administrator's password is taken from ` + passwordVariable + `, or asked fo
 	f.StringVar(&p.Domain, "domain", "", "its default accepted domain")
 	f.StringVar(&p.Administrator, "administrator", "", "user name of its administrator, e.g. admin@contoso.com")
 	f.StringVar(&p.Realm, "realm", "", "initial domain of a realm (role authority)")
+	f.StringVar(&p.RealmAdministrator, "realm-administrator", "", "user name of the realm's administrator, who signs in with Connect-MsolService")
 	f.StringArrayVar(&p.VerifiedDomains, "verified-domain", nil, "further domain of the realm; may be given more than once")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,9 @@ func Once(ctx context.Context, o Options) (r *Report, err error) {
 	if err := l.join(ctx, r); err != nil {
 		return nil, err
 	}
-	l.check(ctx, r)
+	if err := l.check(ctx, r); err != nil {
+		return nil, err
+	}
 	if r.Failed == 0 {
 		err = l.table(ctx)
 	}
@@ -38,16 +41,18 @@ func Once(ctx context.Context, o Options) (r *Report, err error) {
 }
 
 // check asks, as people of both sides, for people of both sides.
-func (l *Lab) check(ctx context.Context, r *Report) {
+func (l *Lab) check(ctx context.Context, r *Report) (err error) {
 	week := l.nextWeek()
+	t := l.transcript(io.Discard)
+	defer func() { err = errors.Join(err, t.close()) }()
 	for _, v := range []struct {
 		from, to deploymentName
-		as, url  string
+		file     string
 	}{
-		{onprem, cloud, "alice@" + domain, "https://" + l.cloud.EWSHost + "/ews/exchange.asmx"},
-		{cloud, onprem, "kim@" + domain, "https://" + mailHost + "/ews/exchange.asmx"},
+		{onprem, cloud, "verify-onprem.ps1"},
+		{cloud, onprem, "verify-cloud.ps1"},
 	} {
-		detail, err := l.verify(ctx, v.from, v.as, v.url)
+		detail, err := t.verify(ctx, v.from, v.file)
 		r.add(l.o.Out, fmt.Sprintf("OAuth from %s to %s", v.from, v.to), detail, err)
 	}
 	for _, v := range []struct {
@@ -66,6 +71,7 @@ func (l *Lab) check(ctx context.Context, r *Report) {
 		r.add(l.o.Out, "a weekly meeting across the change of clocks, asked by "+as, detail, err)
 	}
 	r.add(l.o.Out, "an address that does not exist spoils no other", "", l.unknown(ctx, week))
+	return nil
 }
 
 // nextWeek is a window of seven days from the coming Monday, China time.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"time"
@@ -88,6 +89,9 @@ func (l *Lab) populateDirectory(ctx context.Context) error {
 	if _, err := d.Admin.NewRealm(ctx, operator, admin.RealmParams{Name: "contoso", InitialDomain: initial}); err != nil {
 		return err
 	}
+	if _, err := d.Admin.NewRealmAccount(ctx, operator, initial, l.administrator(authorize)); err != nil {
+		return err
+	}
 	for _, name := range []string{domain, coexistence} {
 		if _, err := d.Admin.AddVerifiedDomain(ctx, operator, initial, name); err != nil {
 			return err
@@ -110,8 +114,7 @@ func (l *Lab) populateOrganization(ctx context.Context, name deploymentName, p a
 			return err
 		}
 	}
-	user := adminName + "@" + domain
-	if _, err := d.Admin.NewAccount(ctx, operator, org, admin.AccountParams{UserName: user, Password: l.password(string(name) + "/" + user), Roles: []string{directory.RoleAdmin}}); err != nil {
+	if _, err := d.Admin.NewAccount(ctx, operator, org, l.administrator(name)); err != nil {
 		return err
 	}
 	// A password costs a fifth of a second of a processor on purpose: many at once.
@@ -132,6 +135,20 @@ func (l *Lab) populateOrganization(ctx context.Context, name deploymentName, p a
 		})
 	}
 	return g.Wait()
+}
+
+// administrator is the account that configures a deployment. In the cloud one
+// account has its mailboxes and its directory.
+func (l *Lab) administrator(name deploymentName) admin.AccountParams {
+	user := adminName + "@" + initial
+	if name == onprem {
+		user = adminName + "@" + domain
+	}
+	p := admin.AccountParams{UserName: user, Password: l.state.Passwords[user], Roles: []string{directory.RoleAdmin}}
+	if p.Password == "" {
+		p.Password = l.password(user)
+	}
+	return p
 }
 
 func other(name deploymentName) deploymentName {
@@ -241,169 +258,101 @@ func (l *Lab) Join(ctx context.Context) error {
 	return nil
 }
 
-// join runs the steps of the article; what it was told to break it breaks. A
-// step that fails is in the report, and the next ones run all the same.
-func (l *Lab) join(ctx context.Context, r *Report) error {
+// join runs the steps of the article through the shell; what it was told to
+// break it breaks. A step that fails is in the report, and the next ones run all
+// the same.
+func (l *Lab) join(ctx context.Context, r *Report) (err error) {
 	if l.state.Joined {
 		r.add(l.o.Out, "the world in "+l.o.Dir+" is joined already", "", nil)
 		return nil
 	}
-	org, err := l.organization(ctx, onprem)
-	if err != nil {
-		return err
-	}
-	cloudOrg, err := l.organization(ctx, cloud)
-	if err != nil {
-		return err
-	}
-	local, remote, dir := l.deployments[onprem].Admin, l.deployments[cloud].Admin, l.deployments[authorize].Admin
-	var exported []byte
-	for _, s := range []struct {
-		name, fault string // left out with the fault
-		run         func() error
-	}{
-		{"step 1: authorization server object on premises", faultIssuer, func() error {
-			_, err := local.NewAuthServer(ctx, operator, org.ID, directory.AuthServer{Common: directory.Common{Name: "MicrosoftAzureACS"}, AuthMetadataURL: l.metadataURL(domain), Enabled: true})
-			return err
-		}},
-		{"step 2: partner application of the cloud is enabled", faultPartner, func() error {
-			_, err := local.SetPartnerApplication(ctx, operator, org.ID, exchangeName, false, func(p *directory.PartnerApplication) error {
-				p.Enabled = true
-				return nil
-			})
-			return err
-		}},
-		{"step 3: authorization certificate is exported", "", func() (err error) {
-			exported, err = l.export(ctx, org.ID)
-			return err
-		}},
-		{"step 4: it is a key credential of the Exchange service principal", "", func() error { return l.upload(ctx, dir, exported) }},
-		{"step 5: *." + domain + " is a service principal name", faultSPN, func() error {
-			realm, err := l.deployments[authorize].Store.Realm(ctx, initial)
-			if err != nil {
-				return err
-			}
-			return l.register(ctx, dir, realm)
-		}},
-		{"step 6: connector from on premises to the cloud", faultConnector, func() error {
-			_, err := local.NewIntraOrganizationConnector(ctx, operator, org.ID, directory.IntraOrganizationConnector{
-				Common: directory.Common{Name: "ExchangeHybridOnPremisesToOnline"}, TargetAddressDomains: []string{coexistence}, Enabled: true,
-				DiscoveryEndpoint: "https://" + l.cloud.AutodiscoverHosts[0] + "/autodiscover/autodiscover.svc",
-			})
-			return err
-		}},
-		{"step 7: connector from the cloud to on premises", "", func() error {
-			_, err := remote.NewIntraOrganizationConnector(ctx, operator, cloudOrg.ID, directory.IntraOrganizationConnector{
-				Common: directory.Common{Name: "ExchangeHybridOnlineToOnPremises"}, TargetAddressDomains: []string{domain}, Enabled: true,
-				DiscoveryEndpoint: "https://" + discoverHost + "/autodiscover/autodiscover.svc",
-			})
-			return err
-		}},
-		{"step 8: address space for the old server", "", func() error {
-			_, err := local.AddAvailabilityAddressSpace(ctx, operator, org.ID, directory.AvailabilityAddressSpace{
-				ForestName: coexistence, AccessMethod: "InternalProxy", ProxyURL: "https://" + mailHost + "/ews/exchange.asmx", UseServiceAccount: true,
-			})
-			return err
-		}},
-	} {
+	t := l.transcript(&indent{to: l.o.Out})
+	defer func() { err = errors.Join(err, t.close()) }()
+	for _, s := range steps {
 		if s.fault != "" && s.fault == l.o.Fault {
 			fmt.Fprintf(l.o.Out, "left out  %s\n", s.name)
 			continue
 		}
-		r.add(l.o.Out, s.name, "", s.run())
+		r.add(l.o.Out, s.name, "", l.runStep(ctx, t, s))
 	}
 	l.state.Joined = r.Failed == 0
 	return l.saveState()
 }
 
-// export returns the certificate that on premises signs with. With the fault
-// expired-certificate, that is one which has expired.
-func (l *Lab) export(ctx context.Context, id directory.OrgID) ([]byte, error) {
-	d := l.deployments[onprem]
-	if l.o.Fault == faultExpired {
-		now := l.o.Now()
-		cert, err := trust.NewSigningCertificate(trust.ExchangeCertificateSubject, now.AddDate(-5, 0, -3), now.AddDate(0, 0, -3))
+// runStep runs one step, in the way that the lab's fault spoils it.
+func (l *Lab) runStep(ctx context.Context, t *transcript, s step) error {
+	switch {
+	case l.o.Fault == faultExpired && s.script == exportScript:
+		if err := l.expire(ctx); err != nil {
+			return err
+		}
+	case l.o.Fault == faultExpired && s.script == uploadScript:
+		if err := t.run(ctx, s.in, "Connect-MsolService"); err != nil { // the next step needs it
+			return err
+		}
+		return l.uploadExpired(ctx)
+	case l.o.Fault == faultKey && s.script == uploadScript:
+		cert, err := trust.NewSigningCertificate(trust.ExchangeCertificateSubject, l.o.Now(), l.o.Now().AddDate(5, 0, 0))
 		if err != nil {
-			return nil, err
+			return err
 		}
-		// No operation makes an expired certificate current.
-		if _, err := d.Store.UpdateOrganization(ctx, id, func(o *directory.Organization) error {
-			o.Certificates = append(o.Certificates, cert)
-			o.AuthConfig.CurrentCertificateThumbprint = cert.Thumbprint
-			return nil
-		}); err != nil {
-			return nil, err
+		if err := os.WriteFile(filepath.Join(l.o.Dir, driveName, "OAuthConfig", "OAuthCert.cer"), cert.DER, 0o600); err != nil {
+			return err
 		}
 	}
-	org, err := d.Store.Organization(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return currentCertificate(org)
+	return t.step(ctx, s)
 }
 
-func (l *Lab) upload(ctx context.Context, dir *admin.Service, der []byte) error {
+// expire makes a certificate current that has expired. No operation does that.
+func (l *Lab) expire(ctx context.Context) error {
+	org, err := l.organization(ctx, onprem)
+	if err != nil {
+		return err
+	}
 	now := l.o.Now()
-	switch l.o.Fault {
-	case faultKey:
-		cert, err := trust.NewSigningCertificate(trust.ExchangeCertificateSubject, now, now.AddDate(5, 0, 0))
-		if err != nil {
-			return err
-		}
-		der = cert.DER
-	case faultExpired:
-		// It was uploaded while it was valid.
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			return err
-		}
-		store := l.deployments[authorize].Store
-		realm, err := store.Realm(ctx, initial)
-		if err != nil {
-			return err
-		}
-		_, err = store.UpdateRealm(ctx, realm.ID, func(r *directory.Realm) error {
-			for i := range r.Principals {
-				if p := &r.Principals[i]; p.AppPrincipalID == directory.ExchangeAppID {
-					p.KeyCredentials = append(p.KeyCredentials, directory.KeyCredential{
-						KeyID: "00000000-0000-4000-8000-00000000e0a1", Type: "Asymmetric", Usage: "Verify", Value: der,
-						StartDate: cert.NotBefore, EndDate: cert.NotAfter,
-					})
-				}
-			}
-			return nil
-		})
+	cert, err := trust.NewSigningCertificate(trust.ExchangeCertificateSubject, now.AddDate(-5, 0, -3), now.AddDate(0, 0, -3))
+	if err != nil {
+		return err
+	}
+	_, err = l.deployments[onprem].Store.UpdateOrganization(ctx, org.ID, func(o *directory.Organization) error {
+		o.Certificates = append(o.Certificates, cert)
+		o.AuthConfig.CurrentCertificateThumbprint = cert.Thumbprint
+		return nil
+	})
+	return err
+}
+
+// uploadExpired is step 4 as it was while the certificate was valid.
+func (l *Lab) uploadExpired(ctx context.Context) error {
+	org, err := l.organization(ctx, onprem)
+	if err != nil {
+		return err
+	}
+	der, err := currentCertificate(org)
+	if err != nil {
 		return err
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return err
 	}
-	_, err = dir.NewServicePrincipalCredential(ctx, operator, initial, directory.ExchangeAppID, admin.CredentialParams{Value: der, EndDate: &cert.NotAfter})
-	return err
-}
-
-// register appends the wildcard to the names of the Exchange service principal.
-func (l *Lab) register(ctx context.Context, dir *admin.Service, realm *directory.Realm) error {
-	for _, p := range realm.Principals {
-		if p.AppPrincipalID != directory.ExchangeAppID {
-			continue
-		}
-		names := append(p.ServicePrincipalNames[:len(p.ServicePrincipalNames):len(p.ServicePrincipalNames)], directory.ExchangeAppID+"/*."+domain)
-		_, err := dir.SetServicePrincipal(ctx, operator, realm.ID, p.ObjectID, admin.ServicePrincipalChange{ServicePrincipalNames: &names})
+	store := l.deployments[authorize].Store
+	realm, err := store.Realm(ctx, initial)
+	if err != nil {
 		return err
 	}
-	return errors.New("the realm has no Exchange service principal")
-}
-
-// verify makes one request from a deployment to a URL of the other side with a
-// token for the mailbox's user: what Test-OAuthConnectivity does.
-func (l *Lab) verify(ctx context.Context, from deploymentName, mailbox, url string) (string, error) {
-	org, err := l.organization(ctx, from)
-	if err != nil {
-		return "", err
-	}
-	return l.deployments[from].VerifyOAuth(ctx, org, mailbox, url)
+	_, err = store.UpdateRealm(ctx, realm.ID, func(r *directory.Realm) error {
+		for i := range r.Principals {
+			if p := &r.Principals[i]; p.AppPrincipalID == directory.ExchangeAppID {
+				p.KeyCredentials = append(p.KeyCredentials, directory.KeyCredential{
+					KeyID: "00000000-0000-4000-8000-00000000e0a1", Type: "Asymmetric", Usage: "Verify", Value: der,
+					StartDate: cert.NotBefore, EndDate: cert.NotAfter,
+				})
+			}
+		}
+		return nil
+	})
+	return err
 }
 
 // describe fills lab.json and writes it.
@@ -420,8 +369,10 @@ func (l *Lab) describe() error {
 			address := p.name + "@" + domain
 			l.file.Mailboxes = append(l.file.Mailboxes, client.LabMailbox{Address: address, Org: string(name), Node: node, User: address, Password: l.state.Passwords[address]})
 		}
-		user := adminName + "@" + domain
-		l.file.Administrators = append(l.file.Administrators, client.LabAdmin{Org: string(name), User: user, Password: l.state.Passwords[string(name)+"/"+user]})
+	}
+	for _, name := range []deploymentName{onprem, cloud, authorize} {
+		a := l.administrator(name)
+		l.file.Administrators = append(l.file.Administrators, client.LabAdmin{Org: string(name), User: a.UserName, Password: a.Password})
 	}
 	l.file.URLs = map[string]string{
 		"ews_onprem":          "https://" + mailHost + "/EWS/Exchange.asmx",

@@ -168,7 +168,7 @@ func (l *Lab) openDir() (fresh bool, err error) {
 	// A world whose making was interrupted has stores but no state.
 	for _, name := range []deploymentName{authorize, cloud, onprem} {
 		for _, suffix := range []string{"", "-wal", "-shm"} {
-			if err := os.Remove(l.storeFile(name) + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			if err := os.Remove(storeFile(l.o.Dir, name) + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return false, err
 			}
 		}
@@ -178,11 +178,11 @@ func (l *Lab) openDir() (fresh bool, err error) {
 	return true, nil
 }
 
-func (l *Lab) stateFile() string { return filepath.Join(l.o.Dir, "state.json") }
+const stateFileName = "state.json"
 
-func (l *Lab) storeFile(name deploymentName) string {
-	return filepath.Join(l.o.Dir, string(name)+".db")
-}
+func (l *Lab) stateFile() string { return filepath.Join(l.o.Dir, stateFileName) }
+
+func storeFile(dir string, name deploymentName) string { return filepath.Join(dir, string(name)+".db") }
 
 func (l *Lab) saveState() error { return writeJSON(l.stateFile(), l.state) }
 
@@ -259,7 +259,7 @@ func (l *Lab) open(ctx context.Context, name deploymentName) (*opsserver.Server,
 	log := l.o.Log.With("deployment", string(name))
 	registry := opsserver.NewRegistry()
 	d, err := app.Open(ctx, app.Settings{
-		StorePath: l.storeFile(name), SealKey: l.state.SealKey, Roles: []string{role}, Now: l.o.Now, Log: log, Registerer: registry,
+		StorePath: storeFile(l.o.Dir, name), SealKey: l.state.SealKey, Roles: []string{role}, Now: l.o.Now, Log: log, Registerer: registry,
 		Dial: safehttp.Config{Roots: l.ca.pool(), ConnectTo: l.file.ConnectTo()},
 	})
 	if err != nil {
@@ -374,6 +374,11 @@ func (l *Lab) Describe(w io.Writer) error {
 	for _, m := range l.file.Mailboxes {
 		fmt.Fprintf(&b, "  %-6s %-24s %s  %s\n", m.Org, m.Address, m.Password, m.Node)
 	}
+	fmt.Fprintf(&b, "\nIts administrators:\n")
+	for _, a := range l.file.Administrators {
+		fmt.Fprintf(&b, "  %-9s %-42s %s\n", a.Org, a.User, a.Password)
+	}
+	fmt.Fprintf(&b, "\nOpen the management shell of onprem, cloud or directory:\n  busybridge shell --lab %s --org onprem\n", l.o.Dir)
 	fmt.Fprintf(&b, "\nAsk for free/busy:\n  busybridge availability --lab %s --user %s --for %s --for %s\n", l.o.Dir,
 		"alice@"+domain, "bob@"+domain, "kim@"+domain)
 	fmt.Fprintf(&b, "\nLines for the hosts file, for clients under the real names (start as root with --port 443):\n")

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -29,7 +30,11 @@ func (r *Report) add(out io.Writer, name, detail string, err error) {
 	c := Check{Name: name, OK: err == nil, Detail: detail}
 	if err != nil {
 		c.Error = strings.Join(strings.Fields(err.Error()), " ")
-		c.Cause = explain(c.Error)
+		if v, ok := errors.AsType[*verifyError](err); ok {
+			c.Cause = v.cause
+		} else {
+			c.Cause = explain(c.Error)
+		}
 		r.Failed++
 	}
 	r.Checks = append(r.Checks, c)

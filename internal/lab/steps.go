@@ -1,0 +1,218 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"busybridge/internal/app/shell"
+	"busybridge/internal/app/terminal"
+	"busybridge/internal/ps/object"
+)
+
+// The article's own lines, one file for each step, with its placeholders.
+//
+//go:embed steps
+var stepFiles embed.FS
+
+// placeholders are what an administrator of this world writes in their place.
+var placeholders = strings.NewReplacer(
+	"<your verified-domain>", domain,
+	"<your tenant initial domain>", initial,
+	"<your service target address>", coexistence,
+	"<your Office 365 service target address>", coexistence,
+	"<your on-premises-Autodiscover endpoint>", "https://"+discoverHost+"/autodiscover/autodiscover.svc",
+	"<your on-premises target address>", domain,
+	"<your on-premises External Web Services URL>", "https://"+mailHost+"/ews/exchange.asmx",
+	"<On-Premises Mailbox>", "alice@"+domain,
+	"<external hostname authority of your Exchange On-Premises deployment>", "https://"+mailHost,
+)
+
+// The article's scripts that a fault may spoil, and the folder that is C:.
+const (
+	exportScript = "ExportAuthCert.ps1"
+	uploadScript = "UploadAuthCert.ps1"
+	driveName    = "drive"
+)
+
+// A step is what is typed into one shell.
+type step struct {
+	name  string
+	in    deploymentName // whose shell; the directory's is a plain Windows PowerShell
+	fault string         // left out with the fault
+	files []string       // typed line by line
+	// script is put onto C: and started, as the article does with longer ones.
+	script string
+}
+
+var steps = []step{
+	{name: "step 1: authorization server object on premises", in: onprem, fault: faultIssuer, files: []string{"step1.ps1"}},
+	{name: "step 2: partner application of the cloud is enabled", in: onprem, fault: faultPartner, files: []string{"step2.ps1"}},
+	{name: "step 3: authorization certificate is exported", in: onprem, script: exportScript},
+	{name: "step 4: it is a key credential of the Exchange service principal", in: authorize, script: uploadScript},
+	{name: "step 5: *." + domain + " is a service principal name", in: authorize, fault: faultSPN, script: "RegisterEndpoints.ps1"},
+	{name: "step 6: connector from on premises to the cloud", in: onprem, fault: faultConnector, files: []string{"step6.ps1"}},
+	{name: "step 7: connector from the cloud to on premises", in: authorize, files: []string{"step7.ps1"}},
+	{name: "step 8: address space for the old server", in: onprem, files: []string{"step8-list.ps1", "step8.ps1"}},
+}
+
+func stepText(file string) (string, error) {
+	b, err := stepFiles.ReadFile(path.Join("steps", file))
+	return placeholders.Replace(string(b)), err
+}
+
+// A transcript runs lines in the world's shells and shows them as on a screen.
+type transcript struct {
+	lab    *Lab
+	out    io.Writer
+	shells map[deploymentName]*Shell
+}
+
+func (l *Lab) transcript(out io.Writer) *transcript {
+	return &transcript{lab: l, out: out, shells: map[deploymentName]*Shell{}}
+}
+
+func (t *transcript) close() (err error) {
+	for _, s := range t.shells {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}
+
+// shell is the shell of a deployment, opened when it is first needed.
+func (t *transcript) shell(ctx context.Context, name deploymentName) (*Shell, error) {
+	if s := t.shells[name]; s != nil {
+		return s, nil
+	}
+	s, err := t.lab.Shell(ctx, ShellOptions{Org: string(name), Screen: shell.Screen{
+		Streams: terminal.Streams(t.out, t.out, false), Zone: time.UTC,
+		Credentials: func(context.Context, string, string) (*object.Credential, error) {
+			a, ok := t.lab.file.Administrator(string(cloud))
+			if !ok {
+				return nil, errors.New("the lab has no administrator of the cloud")
+			}
+			return &object.Credential{UserName: a.User, Password: object.NewSecureString(a.Password)}, nil
+		},
+	}})
+	if err == nil {
+		t.shells[name] = s
+	}
+	return s, err
+}
+
+// run types lines into a shell and shows what it answers. The first error that
+// a command reports is returned.
+func (t *transcript) run(ctx context.Context, in deploymentName, lines string) error {
+	s, err := t.shell(ctx, in)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(lines) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		fmt.Fprintf(t.out, "%s%s\n", s.Prompt(), line)
+		before := len(s.Session.Errors())
+		if _, err := terminal.RunText(ctx, t.config(s), "", line); err != nil {
+			return err
+		}
+		if failed := s.Session.Errors(); len(failed) > before {
+			return failed[len(failed)-before-1]
+		}
+	}
+	return nil
+}
+
+func (t *transcript) config(s *Shell) terminal.Config {
+	return terminal.Config{Session: s.Session, Out: t.out, Err: t.out, Width: 120, Prompt: s.Prompt}
+}
+
+// step runs one step of the article.
+func (t *transcript) step(ctx context.Context, st step) error {
+	if st.script != "" {
+		if _, err := t.shell(ctx, st.in); err != nil { // makes the folder, too
+			return err
+		}
+		text, err := stepText(st.script)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(t.lab.o.Dir, driveName, st.script), []byte(text), 0o600); err != nil {
+			return err
+		}
+		return t.run(ctx, st.in, `cd C:\`+"\n"+`.\`+st.script)
+	}
+	for _, f := range st.files {
+		text, err := stepText(f)
+		if err != nil {
+			return err
+		}
+		if err := t.run(ctx, st.in, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verify runs Test-OAuthConnectivity of the article and returns its ResultType;
+// the error names what is missing.
+func (t *transcript) verify(ctx context.Context, in deploymentName, file string) (string, error) {
+	text, err := stepText(file)
+	if err != nil {
+		return "", err
+	}
+	s, err := t.shell(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	var result, detail string
+	line, _, _ := strings.Cut(strings.TrimSpace(text), " -Verbose")
+	if err := s.Session.Run(ctx, "", line, func(v any) error {
+		r, _ := object.Get(v, "ResultType")
+		d, _ := object.Get(v, "Detail")
+		result, detail = object.String(r), object.String(d)
+		return nil
+	}); err != nil {
+		return "", err
+	}
+	if result != "Success" {
+		_, said, _ := strings.Cut(detail, "Exchange Response Details:")
+		said, cause, _ := strings.Cut(said, "Cause: ")
+		return "", &verifyError{fmt.Sprintf("ResultType %s: %s", result, strings.TrimSpace(said)), strings.TrimSpace(cause)}
+	}
+	return line + ": " + result, nil
+}
+
+// A verifyError is a verification that failed, with the cause that it names.
+type verifyError struct{ text, cause string }
+
+func (e *verifyError) Error() string { return e.text }
+
+// indent shows what is written to it a little to the right, below a check.
+type indent struct {
+	to   io.Writer
+	open bool // within a line
+}
+
+func (w *indent) Write(p []byte) (int, error) {
+	var b bytes.Buffer
+	for _, c := range p {
+		if !w.open && c != '\n' {
+			b.WriteString("      ")
+		}
+		w.open = c != '\n'
+		b.WriteByte(c)
+	}
+	if _, err := w.to.Write(b.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

@@ -1,6 +1,7 @@
 package terminal_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"busybridge/internal/app/terminal"
@@ -201,7 +203,7 @@ func (y *tty) keys(keys ...string) {
 // leaves waits for the shell's end and checks its exit status and that the terminal is as it was.
 func (y *tty) leaves(status int) {
 	y.t.Helper()
-	y.shows(fmt.Sprintf("left with %d <nil>", status))
+	y.shows(fmt.Sprintf("left with %d <nil>\n", status))
 	if err := y.cmd.Wait(); y.cmd.ProcessState.ExitCode() != status {
 		y.t.Errorf("exit status: %v", err)
 	}
@@ -285,7 +287,7 @@ func TestInterrupt(t *testing.T) {
 			y := start(t, "TERM="+term)
 			for _, text := range []string{"Wait-Forever", "Write-Host waiting; while ($true) {}", "Write-Host waiting; Start-Sleep 1000", "1..3 | % { Wait-Forever }"} {
 				y.keys(text + enter)
-				y.shows("\nwaiting")
+				y.shows("\nwaiting\n")
 				y.keys(ctrlC)
 				y.shows("\nwaiting\n^C" + prompt)
 			}
@@ -435,7 +437,7 @@ func TestTerminated(t *testing.T) {
 	for _, tc := range []struct{ name, keys, shows string }{
 		{"at the prompt", "", ""},
 		{"in a line", "1 + ", "1 +"},
-		{"in a command", "Wait-Forever\r", "waiting"},
+		{"in a command", "Wait-Forever\r", "waiting\n"},
 		{"at a question", "Read-Thing Secret\r", "Password:"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -479,6 +481,49 @@ func TestHistoryAcrossShells(t *testing.T) {
 	y.leaves(0)
 }
 
+// Without a terminal SIGINT ends the shell.
+func TestInterruptWithoutTerminal(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, in := range map[string]string{"in a command": "Wait-Forever\n", "waiting for a line": "Write-Host waiting\n"} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.CommandContext(t.Context(), self)
+			cmd.Env = []string{childVariable + "=1"}
+			stdin, err := cmd.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stdin.Close()
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stdin.Write([]byte(in)); err != nil {
+				t.Fatal(err)
+			}
+			out := bufio.NewScanner(stdout)
+			var lines []string
+			for out.Scan() {
+				if lines = append(lines, out.Text()); out.Text() == "waiting" {
+					if err := cmd.Process.Signal(os.Interrupt); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			_ = cmd.Wait() // the status is what counts
+			if diff := cmp.Diff([]string{"waiting", "left with 130 <nil>"}, lines); diff != "" || cmd.ProcessState.ExitCode() != 130 {
+				t.Error(cmd.ProcessState, diff)
+			}
+		})
+	}
+}
+
 func TestClear(t *testing.T) {
 	master, slave := openPTY(t, 80, 25)
 	if err := terminal.Clear(slave); err != nil {
@@ -498,13 +543,17 @@ type screen struct {
 	pending       []byte // a sequence that is not complete
 }
 
-// String is the screen without blanks at the ends of lines and below the last one.
+// String is the screen without blanks at the ends of lines and without empty lines below the cursor.
 func (s *screen) String() string {
 	var lines []string
-	for _, r := range s.rows {
+	last := 0
+	for i, r := range s.rows {
 		lines = append(lines, strings.TrimRight(string(r), " "))
+		if lines[i] != "" || i == s.y {
+			last = i + 1
+		}
 	}
-	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
+	return strings.Join(lines[:last], "\n")
 }
 
 // draw draws bytes; the answer goes to the shell.

@@ -83,8 +83,8 @@ type source interface {
 }
 
 // Interactive runs what is typed until exit, the end of the input or the end of ctx. The exit status is that of exit;
-// without a terminal it is 1 when the last text failed. SIGINT must not end ctx: on a terminal it stops the command that
-// runs.
+// without a terminal it is 1 when the last text failed. On a terminal SIGINT stops the command that runs, so it must not
+// end ctx; without one it ends the shell.
 func Interactive(ctx context.Context, c Config) (exit int, err error) {
 	s := newShell(c)
 	onTerminal := isTerminal(c.In)
@@ -106,6 +106,11 @@ func Interactive(ctx context.Context, c Config) (exit int, err error) {
 		fallthrough
 	default:
 		src = newPlain(s, onTerminal)
+		if !onTerminal {
+			var stop context.CancelFunc
+			ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
+			defer stop()
+		}
 	}
 	failed := false
 	for {
@@ -137,6 +142,10 @@ func Interactive(ctx context.Context, c Config) (exit int, err error) {
 
 // command runs a typed text, which Ctrl-C stops.
 func (s *shell) command(ctx context.Context, text string) (failed bool, err error) {
+	select {
+	case <-s.interrupts: // it came when nothing ran
+	default:
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() {
@@ -153,10 +162,6 @@ func (s *shell) command(ctx context.Context, text string) (failed bool, err erro
 	stopped := ctx.Err() != nil
 	cancel()
 	<-watched
-	select {
-	case <-s.interrupts: // it came too late to stop anything
-	default:
-	}
 	if stopped {
 		fmt.Fprintln(s.Err) // behind the ^C of the terminal
 	}

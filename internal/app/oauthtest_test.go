@@ -564,7 +564,9 @@ func TestOAuthConnectivityNamesTheCause(t *testing.T) {
 		{"a page for anybody", h.onprem, at("https://partner.outlook.cn/x"), instead(h.online, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }),
 			[]string{"HTTP response message: OK"}, []string{"without asking for a token"}},
 		{"a page for bearers", h.onprem, toCloud, instead(h.online, answer(200, "<html><body>hello</body></html>")), []string{"HTTP response message: OK"}, []string{"no answer of the service EWS"}},
-		{"sent elsewhere", h.onprem, toCloud, instead(h.online, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://gone.contoso.com/", http.StatusFound) }),
+		{"sent elsewhere", h.onprem, toCloud, instead(h.online, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://gone.contoso.com/", http.StatusFound)
+		}),
 			[]string{"(302) Found."}, []string{"sends to https://gone.contoso.com/"}},
 		{"an error of the server", h.onprem, toCloud, instead(h.online, answer(500, "oops")), []string{"(500) Internal Server Error."}, []string{"failed with status 500"}},
 		{"no linked account", h.onprem, toCloud, instead(h.online, answer(500, `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault><faultcode>s:Client</faultcode><faultstring>The application is missing a linked account for RBAC roles, or more.</faultstring></s:Fault></s:Body></s:Envelope>`)),

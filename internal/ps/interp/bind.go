@@ -37,6 +37,24 @@ type argument struct {
 	name  string // of a parameter, "" for a value
 	value any
 	given bool // a value belongs to the name
+	// written is a number as it stands in the text, where the value is one: a
+	// parameter that takes text gets 007 and not 7.
+	written string
+}
+
+// of is the value for p.
+func (a argument) of(p *Param) any {
+	if a.written == "" {
+		return a.value
+	}
+	t := p.Type
+	if t != nil && t.Elem != nil {
+		t = t.Elem
+	}
+	if t == object.TString || t == nil && p.shown != "" {
+		return a.written
+	}
+	return a.value
 }
 
 // A binding is the arguments of one call on their way to its parameters.
@@ -132,14 +150,14 @@ func (b *binding) bind(args []argument) error {
 		if _, ok := b.values[p]; ok {
 			return bindError("ParameterAlreadyBound", "Cannot bind parameter because parameter '%s' is specified more than once. To provide multiple values to parameters that can accept multiple values, use the array syntax. For example, \"-parameter value1,value2,value3\".", p.Name)
 		}
-		v := a.value
+		v := a.of(p)
 		switch {
 		case a.given:
 		case p.Switch:
 			v = object.Switch(true)
 		case i+1 < len(args) && args[i+1].name == "":
 			i++
-			v = args[i].value
+			v = args[i].of(p)
 		default:
 			return bindError("MissingArgument", "Missing an argument for parameter '%s'. Specify a parameter of type '%s' and try again.", p.Name, typeName(p))
 		}
@@ -197,7 +215,7 @@ func (b *binding) positional(rest []argument) error {
 				}
 			}
 		}
-		if err := b.set(p, rest[0].value); err != nil {
+		if err := b.set(p, rest[0].of(p)); err != nil {
 			return err
 		}
 		rest = rest[1:]

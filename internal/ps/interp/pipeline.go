@@ -248,7 +248,7 @@ func (e *env) arguments(c *syntax.Command) ([]argument, error) {
 				if err != nil {
 					return nil, err
 				}
-				arg.value, arg.given = val, true
+				arg.value, arg.given, arg.written = val, true, written(a.Value)
 			}
 			args = append(args, arg)
 			continue
@@ -267,9 +267,17 @@ func (e *env) arguments(c *syntax.Command) ([]argument, error) {
 		if val == object.Void {
 			val = nil
 		}
-		args = append(args, argument{value: val})
+		args = append(args, argument{value: val, written: written(a.Value)})
 	}
 	return args, nil
+}
+
+// written is the text of a number literal, else "".
+func written(x syntax.Expr) string {
+	if n, ok := x.(*syntax.Number); ok {
+		return n.Text
+	}
+	return ""
 }
 
 func (e *env) splat(v *syntax.Variable) ([]argument, error) {

@@ -23,6 +23,7 @@ import (
 	"busybridge/internal/app/terminal"
 	"busybridge/internal/lab"
 	"busybridge/internal/ps/object"
+	"busybridge/internal/ps/syntax"
 )
 
 // maxScript bounds a script file, in bytes.
@@ -86,7 +87,7 @@ func (e *env) shell(cmd *cobra.Command, f shellFlags, args []string) (err error)
 	}
 	interactive := text == "" && len(args) == 0
 	screen := shell.Screen{
-		Zone: time.Local, Width: e.width(), Streams: terminal.Streams(e.stdout, e.stderr, isTerminal(e.stderr)),
+		Zone: time.Local, Width: e.width(), Streams: terminal.Streams(e.stdout, e.stderr, true),
 		Credentials: f.credential,
 	}
 	if interactive || isTerminal(e.stdin) {
@@ -109,7 +110,7 @@ func (e *env) shell(cmd *cobra.Command, f shellFlags, args []string) (err error)
 	defer func() { err = errors.Join(err, closing()) }()
 	tc := terminal.Config{
 		Session: s.Session, In: e.stdin, Out: e.stdout, Err: e.stderr, Prompt: s.Prompt, Banner: s.Banner,
-		Repair: f.repair, Color: isTerminal(e.stdout), Width: screen.Width,
+		Repair: f.repair, Color: true, Width: screen.Width,
 	}
 	var exit int
 	if interactive {
@@ -201,7 +202,10 @@ func readScript(name string) (string, error) {
 	if err == nil && len(b) > maxScript {
 		err = fmt.Errorf("%s: a script has at most %d bytes", name, maxScript)
 	}
-	return string(b), err
+	if err != nil {
+		return "", err
+	}
+	return syntax.Decode(b)
 }
 
 // width is that of the terminal, else 120.

@@ -45,6 +45,7 @@ func newEditor(s *shell) *editor {
 	e.rl.Prompt.Secondary(func() string { return continuation })
 	e.rl.AcceptMultiline = func(text []rune) bool { return !unfinished(string(text)) }
 	e.rl.Completer = e.complete
+	e.rl.PasteTransformer = visible
 	return e
 }
 
@@ -52,7 +53,10 @@ func newEditor(s *shell) *editor {
 // it. The editor needs that row and cannot see where the screen ends without its probe.
 func (e *editor) prompt() string {
 	prompt := e.shell.Prompt()
-	width, rows := max(2, e.shell.width()), 1
+	width, rows := e.shell.width(), 1
+	if width <= 0 {
+		width = 80
+	}
 	for line := range strings.SplitSeq(string(*e.rl.Line()), "\n") {
 		rows += 1 + (len(prompt)+len(line))/width // a byte is at least as wide as its part of a character
 	}

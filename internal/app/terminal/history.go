@@ -46,6 +46,9 @@ func openHistory(file string) (*history, error) {
 	defer f.Close()
 	size, err := f.Seek(0, io.SeekEnd)
 	if err == nil {
+		err = f.Chmod(0o600) // whoever made it
+	}
+	if err == nil {
 		_, err = f.Seek(max(0, size-maxHistoryBytes), io.SeekStart)
 	}
 	if err != nil {

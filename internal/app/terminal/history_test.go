@@ -76,10 +76,16 @@ func TestHistoryFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	write("\"a\"\nbroken\n\"\"\n[1]\n\"b\"\n\"cut")
 	h, err := openHistory(file)
 	if diff := cmp.Diff([]string{"a", "b"}, h.Dump()); diff != "" || err != nil {
 		t.Errorf("broken lines: %v %s", err, diff)
+	}
+	if st, err := os.Stat(file); err != nil || st.Mode() != 0o600 {
+		t.Errorf("others may read it: %v, %v", st.Mode(), err)
 	}
 	var long strings.Builder
 	for i := range 2*maxHistory + 1 {

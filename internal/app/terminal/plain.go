@@ -33,13 +33,18 @@ type plainLine struct {
 }
 
 // newPlain starts a reader that is only at work when a line is wanted, so that questions can be answered on the same
-// terminal. Nothing ends a read that waits: when ctx ends, the reader stays behind until its input ends.
-func newPlain(s *shell, prompts bool) *plain {
+// terminal. It ends with ctx, but nothing ends a read that waits for input.
+func newPlain(ctx context.Context, s *shell, prompts bool) *plain {
 	p := &plain{shell: s, prompts: prompts, wanted: make(chan struct{}, 1), lines: make(chan plainLine, 1)}
 	go func() {
 		in := bufio.NewScanner(s.In)
 		in.Buffer(nil, syntax.MaxSource)
-		for range p.wanted {
+		for {
+			select {
+			case <-p.wanted:
+			case <-ctx.Done():
+				return
+			}
 			if !in.Scan() {
 				err := in.Err()
 				if err == nil {
@@ -63,7 +68,7 @@ func (p *plain) read(ctx context.Context) (string, error) {
 			prompt = continuation
 		}
 		line, err := p.line(ctx)
-		if err == io.EOF && text.Len() > 0 {
+		if errors.Is(err, io.EOF) && text.Len() > 0 {
 			p.lines <- plainLine{err: io.EOF} // for the next read
 			return text.String(), nil
 		}

@@ -275,6 +275,15 @@ func TestEditor(t *testing.T) {
 	y.keys("Write-Host open -NoNewline" + enter)
 	y.shows("\nopen" + prompt)
 
+	y.keys("1..30" + enter) // to the bottom of the screen
+	y.shows("\n29\n30" + prompt)
+	long := "'" + strings.Repeat("wide ", 50)
+	y.keys(long + "'")
+	shown := `[PS] C:\>` + long + "'"
+	y.shows("\n30\n" + strings.TrimRight(shown[:100], " ") + "\n" + strings.TrimRight(shown[100:200], " ") + "\n" + shown[200:])
+	y.keys(" | out-null" + enter)
+	y.shows("' | out-null" + prompt)
+
 	y.keys("exit 4" + enter)
 	y.leaves(4)
 }

@@ -36,10 +36,11 @@ func (s *shell) repaired(ctx context.Context, text string, fault error) (string,
 		fmt.Fprintf(s.Err, "%s With --repair it runs with these changes:\n%s", damaged, list.String())
 		return text, nil
 	}
-	fmt.Fprintf(s.Err, "%s\n%s With these changes it runs:\n%sRepaired:\n", pe, damaged, list.String())
+	list.WriteString("Repaired:\n")
 	for line := range strings.SplitSeq(strings.TrimRight(fixed, "\n"), "\n") {
-		fmt.Fprintf(s.Err, "    %s\n", line)
+		list.WriteString("    " + line + "\n")
 	}
+	fmt.Fprint(s.Err, visible(fmt.Sprintf("%s\n%s With these changes it runs:\n%s", pe, damaged, list.String())))
 	n, err := s.ask.Choice(ctx, "Repair", "Run the repaired text?", []string{"&Yes", "&No"}, 1)
 	if err != nil || n != 0 {
 		return text, err

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"busybridge/internal/ps/format"
 	"busybridge/internal/ps/interp"
@@ -29,11 +31,12 @@ var consoleColors = map[string]string{
 }
 
 // Streams shows the records of a session as Windows PowerShell 5.1 does. Text for the screen (Write-Host, Out-Host) goes
-// to out, the rest to err. Color paints, and shows progress, but never in a file.
+// to out, the rest to err. Color paints, and shows progress, but never in a file. A terminal gets no control characters
+// but ours.
 func Streams(out, err io.Writer, color bool) interp.Streams {
-	o, e := &painter{w: out, paint: paints(out, color)}, &painter{w: err, paint: paints(err, color)}
+	o, e := newPrinter(out, color), newPrinter(err, color)
 	note := func(prefix string) interp.Stream {
-		return func(v any) error { return e.write(yellow, prefix+object.Display(v)+"\n") }
+		return func(v any) error { return e.print(yellow, prefix+object.Display(v)+"\n") }
 	}
 	s := interp.Streams{Warning: note("WARNING: "), Verbose: note("VERBOSE: "), Debug: note("DEBUG: ")}
 	s.Error = func(v any) error {
@@ -42,19 +45,19 @@ func Streams(out, err io.Writer, color bool) interp.Streams {
 			width, _ := screenSize(err)
 			text = format.Error(r, width) + "\n"
 		}
-		return e.write(red, text+"\n")
+		return e.print(red, text+"\n")
 	}
 	s.Information = func(v any) error {
 		m, ok := v.(*interp.Message)
 		switch {
 		case !ok:
-			return o.write("", object.Display(v)+"\n")
+			return o.print("", object.Display(v)+"\n")
 		case m.NoNewline:
-			return o.write(consoleColors[strings.ToLower(m.Foreground)], m.Text)
+			return o.print(consoleColors[strings.ToLower(m.Foreground)], m.Text)
 		case slices.Contains(m.Tags, "PSHOST"):
-			return o.write(consoleColors[strings.ToLower(m.Foreground)], m.Text+"\n")
+			return o.print(consoleColors[strings.ToLower(m.Foreground)], m.Text+"\n")
 		}
-		return e.write("", m.Text+"\n")
+		return e.print("", m.Text+"\n")
 	}
 	if e.paint {
 		s.Progress = e.progress
@@ -62,21 +65,23 @@ func Streams(out, err io.Writer, color bool) interp.Streams {
 	return s
 }
 
-// paints reports whether colours make sense on w.
-func paints(w io.Writer, color bool) bool {
-	if _, ok := w.(*os.File); ok {
-		return color && isTerminal(w)
-	}
-	return color
-}
-
-// A painter writes texts in colours, when its terminal has some.
-type painter struct {
+// A printer writes texts to what may be a terminal.
+type printer struct {
 	w     io.Writer
-	paint bool
+	paint bool // in colours
+	guard bool // w is a terminal, and obeys control characters
 }
 
-func (p *painter) write(color, text string) error {
+func newPrinter(w io.Writer, color bool) *printer {
+	_, isFile := w.(*os.File)
+	terminal := isTerminal(w)
+	return &printer{w: w, paint: color && (terminal || !isFile), guard: terminal || color && !isFile}
+}
+
+func (p *printer) print(color, text string) error {
+	if p.guard {
+		text = visible(text)
+	}
 	if p.paint {
 		end := ""
 		if body, ok := strings.CutSuffix(text, "\n"); ok { // the colour must not reach into the next line
@@ -85,14 +90,24 @@ func (p *painter) write(color, text string) error {
 		if color != "" {
 			text = color + text + plainText
 		}
-		text = clearLine + text + end
+		text = clearLine + text + end // clears what a line of progress left
 	}
 	_, err := io.WriteString(p.w, text)
 	return err
 }
 
+// visible replaces control characters: names and messages come from others, who must not command the terminal.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ReplaceAll(text, "\r\n", "\n"))
+}
+
 // progress shows one line that the next one replaces.
-func (p *painter) progress(v any) error {
+func (p *printer) progress(v any) error {
 	m, ok := v.(*interp.Message)
 	if !ok {
 		return nil
@@ -108,7 +123,8 @@ func (p *painter) progress(v any) error {
 	if width == 0 {
 		width = 80
 	}
-	if line := []rune(strings.Join(strings.Fields(text), " ")); len(line) >= width {
+	text = visible(strings.Join(strings.Fields(text), " "))
+	if line := []rune(text); len(line) >= width {
 		text = string(line[:width-1])
 	}
 	_, err := io.WriteString(p.w, "\r"+clearLine+text+"\r")

@@ -65,7 +65,7 @@ func RunText(ctx context.Context, c Config, name, text string) (exit int, err er
 	case isExit:
 		return left.Code, nil
 	case ctx.Err() != nil:
-		return exitInterrupted, nil
+		return exitInterrupted, nil //nolint:nilerr // the status says it
 	case err != nil:
 		return exitFailed, err
 	case failed || name == "" && !c.Session.Succeeded():
@@ -87,10 +87,10 @@ type source interface {
 // end ctx; without one it ends the shell.
 func Interactive(ctx context.Context, c Config) (exit int, err error) {
 	s := newShell(c)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	onTerminal := isTerminal(c.In)
-	var src source
-	switch {
-	case onTerminal:
+	if onTerminal {
 		s.ask = NewPrompt(c.In, c.Err)
 		s.interrupts = make(chan os.Signal, 1)
 		signal.Notify(s.interrupts, os.Interrupt)
@@ -98,19 +98,17 @@ func Interactive(ctx context.Context, c Config) (exit int, err error) {
 		if c.Banner != "" {
 			fmt.Fprintln(c.Out, c.Banner)
 		}
-		// The editor knows the terminal of the process only.
-		if c.In == io.Reader(os.Stdin) && c.Out == io.Writer(os.Stdout) && isTerminal(c.Out) && os.Getenv("TERM") != "dumb" {
-			src = newEditor(s)
-			break
-		}
-		fallthrough
-	default:
-		src = newPlain(s, onTerminal)
-		if !onTerminal {
-			var stop context.CancelFunc
-			ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
-			defer stop()
-		}
+	} else {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt)
+		defer stop()
+	}
+	var src source
+	// The editor knows the terminal of the process only.
+	if onTerminal && c.In == io.Reader(os.Stdin) && c.Out == io.Writer(os.Stdout) && isTerminal(c.Out) && os.Getenv("TERM") != "dumb" {
+		src = newEditor(s)
+	} else {
+		src = newPlain(ctx, s, onTerminal)
 	}
 	failed := false
 	for {
@@ -181,7 +179,7 @@ func (s *shell) run(ctx context.Context, name, text string) (failed bool, err er
 			return true, s.show(err)
 		}
 	}
-	to := &sink{w: s.Out, clear: paints(s.Out, s.Color)}
+	to := &sink{printer: newPrinter(s.Out, s.Color)}
 	w := s.Session.Writer(to, s.width())
 	if script != nil {
 		err = s.Session.RunScript(ctx, script, w.Write)
@@ -202,7 +200,7 @@ func (s *shell) run(ctx context.Context, name, text string) (failed bool, err er
 
 // show writes an error that ended a text to the error stream, except that somebody stopped it.
 func (s *shell) show(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, context.Canceled) {
 		return nil
 	}
 	if pe, ok := errors.AsType[*syntax.ParseError](err); ok {
@@ -220,22 +218,18 @@ func (s *shell) width() int {
 
 // A sink is the output with the first error that it gave, which the session takes for one of the script.
 type sink struct {
-	w     io.Writer
-	clear bool // wipe the rest of a progress line
-	err   error
+	*printer
+	err error
 }
 
-func (s *sink) Write(p []byte) (n int, err error) {
+func (s *sink) Write(p []byte) (int, error) {
+	if s.err == nil {
+		s.err = s.print("", string(p))
+	}
 	if s.err != nil {
 		return 0, s.err
 	}
-	if s.clear {
-		_, s.err = io.WriteString(s.w, clearLine)
-	}
-	if s.err == nil {
-		n, s.err = s.w.Write(p)
-	}
-	return n, s.err
+	return len(p), nil
 }
 
 // Clear empties the screen; on anything but a terminal it does nothing.

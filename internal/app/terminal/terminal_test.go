@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"busybridge/internal/app/terminal"
 	"busybridge/internal/ps/format"
@@ -167,6 +168,7 @@ type writer func([]byte) (int, error)
 func (w writer) Write(p []byte) (int, error) { return w(p) }
 
 func TestInteractiveWithoutTerminal(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	for _, tc := range []struct {
 		name, in string
 		want     result
@@ -259,6 +261,25 @@ Write-Progress Copying -Status files -PercentComplete 40; 7; throw 'boo'`
 		"    + CategoryInfo          : OperationStopped: (boo:String) [], RuntimeException\n    + FullyQualifiedErrorId : boo\n\x1b[0m\n"}
 	if diff := cmp.Diff(want, result{exit, out.String(), errs.String()}); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What a terminal gets holds no control characters of others; what a file gets is as it was.
+func TestControlCharacters(t *testing.T) {
+	for color, want := range map[bool]result{
+		true:  {0, "\x1b[Ka\ufffd[2Jb\n\x1b[Kh\ufffd\ti\ufffdj\n", "\x1b[K\x1b[93mWARNING: w\ufffd\ufffd\x1b[0m\n"},
+		false: {0, "a\x1b[2Jb\nh\x07\ti\rj\n", "WARNING: w\u009b\x7f\n"},
+	} {
+		var out, errs bytes.Buffer
+		c := terminal.Config{Session: open(t, terminal.Streams(&out, &errs, color), nil), Out: &out, Err: &errs, Color: color}
+		text := "'a\x1b[2Jb'; Write-Host 'h\x07\ti\rj'; Write-Warning 'w\u009b\x7f'"
+		exit, err := terminal.RunText(t.Context(), c, "", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, result{exit, out.String(), errs.String()}); diff != "" {
+			t.Errorf("on a terminal %v: %s", color, diff)
+		}
 	}
 }
 

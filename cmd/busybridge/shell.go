@@ -86,8 +86,9 @@ func (e *env) shell(cmd *cobra.Command, f shellFlags, args []string) (err error)
 		}
 	}
 	interactive := text == "" && len(args) == 0
+	color := isTerminal(e.stdout) || isTerminal(e.stderr) // files are never painted
 	screen := shell.Screen{
-		Zone: time.Local, Width: e.width(), Streams: terminal.Streams(e.stdout, e.stderr, true),
+		Zone: time.Local, Width: e.width(), Streams: terminal.Streams(e.stdout, e.stderr, color),
 		Credentials: f.credential,
 	}
 	if interactive || isTerminal(e.stdin) {
@@ -110,7 +111,7 @@ func (e *env) shell(cmd *cobra.Command, f shellFlags, args []string) (err error)
 	defer func() { err = errors.Join(err, closing()) }()
 	tc := terminal.Config{
 		Session: s.Session, In: e.stdin, Out: e.stdout, Err: e.stderr, Prompt: s.Prompt, Banner: s.Banner,
-		Repair: f.repair, Color: true, Width: screen.Width,
+		Repair: f.repair, Color: color, Width: screen.Width,
 	}
 	var exit int
 	if interactive {

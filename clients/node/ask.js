@@ -2,12 +2,13 @@
 // Ask both organizations of a lab for free/busy with ews-javascript-api.
 //
 // usage: ask.js LAB.JSON [--urls KEY,...] [--start DATE] [--end DATE]
-//               [--interval MIN] [--zone ID] [ADDRESS ...]
+//               [--interval MIN] [--zone ID] [--suggest MIN] [ADDRESS ...]
 //
 // For each URL (by default ews_onprem and ews_cloud of lab.json) it signs in as
 // a user of that organization and asks for all addresses in one request; without
 // addresses, for one mailbox of each organization. The library asks for whole
-// days of the zone (a Windows id, by default UTC). stdout is one JSON object. The
+// days of the zone (a Windows id, by default UTC). With --suggest it asks for times
+// of a meeting of so many minutes, too. stdout is one JSON object. The
 // exit status is 0 when every request was answered, also when the answer for a
 // mailbox is an error.
 "use strict";
@@ -19,6 +20,9 @@ const { parseArgs } = require("node:util");
 
 const ews = require("ews-javascript-api");
 const { XhrApi } = require("@ewsjs/xhr");
+
+// The library says on stdout what it has to say to its developers.
+console.log = console.error;
 
 // connectTo is an agent that ends connections to the lab's host names at its
 // loopback addresses. Host names in URLs, in the Host header and in the check
@@ -67,6 +71,19 @@ function answer(address, r) {
   };
 }
 
+function suggestions(results) {
+  return results.Suggestions.map((day) => ({
+    date: day.Date.Format("YYYY-MM-DD"),
+    quality: ews.SuggestionQuality[day.Quality],
+    times: day.TimeSuggestions.map((t) => ({
+      start: utc(t.MeetingTime),
+      work: t.IsWorkTime,
+      quality: ews.SuggestionQuality[t.Quality],
+      conflicts: t.Conflicts.map((c) => ews.LegacyFreeBusyStatus[c.FreeBusyStatus] ?? ews.ConflictType[c.ConflictType]),
+    })),
+  }));
+}
+
 async function ask(lab, agent, key, addresses, opts) {
   const me = userOf(lab, key);
   const service = new ews.ExchangeService(ews.ExchangeVersion.Exchange2013_SP1, ews.TimeZoneInfo.FindSystemTimeZoneById(opts.zone));
@@ -77,9 +94,14 @@ async function ask(lab, agent, key, addresses, opts) {
   const options = new ews.AvailabilityOptions();
   options.MergedFreeBusyInterval = opts.interval;
   options.RequestedFreeBusyView = ews.FreeBusyViewType.DetailedMerged;
+  if (opts.suggest) {
+    options.MeetingDuration = Number(opts.suggest);
+    options.DetailedSuggestionsWindow = new ews.TimeWindow(ews.DateTime.Parse(opts.start), ews.DateTime.Parse(opts.end));
+  }
   const window = new ews.TimeWindow(ews.DateTime.Parse(opts.start), ews.DateTime.Parse(opts.end));
   const results = await service.GetUserAvailability(
-    addresses.map((a) => new ews.AttendeeInfo(a)), window, ews.AvailabilityData.FreeBusy, options);
+    addresses.map((a) => new ews.AttendeeInfo(a)), window,
+    opts.suggest ? ews.AvailabilityData.FreeBusyAndSuggestions : ews.AvailabilityData.FreeBusy, options);
   const responses = results.AttendeesAvailability.Responses;
   if (responses.length !== addresses.length) {
     throw new Error(`${responses.length} answers for ${addresses.length} addresses`);
@@ -92,6 +114,7 @@ async function ask(lab, agent, key, addresses, opts) {
     version: [v.MajorVersion, v.MinorVersion, v.MajorBuildNumber, v.MinorBuildNumber].join("."),
     auth: "basic",
     mailboxes: addresses.map((a, i) => answer(a, responses[i])),
+    suggestions: opts.suggest ? suggestions(results) : undefined,
   };
 }
 
@@ -104,6 +127,7 @@ async function main() {
       end: { type: "string" },
       interval: { type: "string", default: "30" },
       zone: { type: "string", default: "UTC" },
+      suggest: { type: "string" },
     },
   });
   const [file, ...addresses] = positionals;

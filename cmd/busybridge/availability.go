@@ -21,6 +21,8 @@ type availabilityFlags struct {
 	target
 	addresses                      []string
 	start, end, view, format, zone string
+	suggest                        bool
+	duration                       time.Duration
 }
 
 func (e *env) availabilityCommand() *cobra.Command {
@@ -35,9 +37,14 @@ by Exchange Web Services, and prints a bar of each day, JSON, or iCalendar
 Times are 2026-11-23, 2026-11-23T08:00 (in --zone) or 2026-11-23T08:00:00Z.
 Without --start it is today, without --end one day.
 
-The exit status is 1 when a mailbox has no answer.`,
+With --suggest it prints when all of them could meet instead: for each day the
+best times of --duration in working hours, and who is not free then.
+
+The exit status is 1 when a mailbox has no answer, or when there is no time for
+a meeting.`,
 		Example: `  busybridge availability --lab lab --for alice@contoso.com --for kim@contoso.com
-  busybridge availability --server https://mail.contoso.com --user alice@contoso.com --for bob@contoso.com --format json`,
+  busybridge availability --server https://mail.contoso.com --user alice@contoso.com --for bob@contoso.com --format json
+  busybridge availability --lab lab --for alice@contoso.com --for kim@contoso.com --suggest --duration 30m`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.availability(cmd.Context(), &f) },
 	}
@@ -50,6 +57,8 @@ The exit status is 1 when a mailbox has no answer.`,
 	fs.StringVar(&f.format, "format", "table", "table, json or ics")
 	fs.BoolFunc("json", "the same as --format json", func(string) error { f.format = "json"; return nil })
 	fs.StringVar(&f.zone, "zone", "", "time zone of times and bars, IANA or Windows name; default: this machine's")
+	fs.BoolVar(&f.suggest, "suggest", false, "print when they could meet")
+	fs.DurationVar(&f.duration, "duration", time.Hour, "length of the meeting to suggest, 30m to 24h")
 	if err := cmd.MarkFlagRequired("for"); err != nil {
 		panic(err) // the flag is defined above
 	}
@@ -75,6 +84,9 @@ func (e *env) availability(ctx context.Context, f *availabilityFlags) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if f.duration < 30*time.Minute || f.duration > 24*time.Hour {
+		return usageError{fmt.Errorf("--duration %v: want 30m to 24h", f.duration)}
+	}
 	write, ok := map[string]func(*availabilityReport) error{"table": e.writeTable, "json": e.writeJSON, "ics": e.writeICS}[f.format]
 	if !ok {
 		return usageError{fmt.Errorf("--format %q: want table, json or ics", f.format)}
@@ -82,6 +94,9 @@ func (e *env) availability(ctx context.Context, f *availabilityFlags) error {
 	c, l, err := f.connect(e, "")
 	if err != nil {
 		return err
+	}
+	if f.suggest {
+		return e.suggest(ctx, c, f, w, zone)
 	}
 	answers, err := c.Availability(ctx, f.addresses, w, view)
 	if err != nil {

@@ -97,7 +97,7 @@ func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
 
-	a := &asking{e: e, q: q, table: e.tables.of(q.Org, q.Server), slot: q.Slot, viewer: newViewer(q), at: make(map[smtpaddr.Address]int, len(q.Attendees))}
+	a := &asking{e: e, q: q, table: e.tables.of(q.Org, q.Server), slot: q.Slot, viewer: NewViewer(q.Org, q.Caller), at: make(map[smtpaddr.Address]int, len(q.Attendees))}
 	if a.slot == 0 {
 		a.slot = freebusy.DefaultSlot
 	}
@@ -114,10 +114,10 @@ func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
 	answers := make([]Answer, len(q.Attendees))
 	for i, at := range q.Attendees {
 		if at.Address.IsZero() {
-			answers[i] = Answer{routing.Reply{Err: invalidAddress(at.Raw)}}
+			answers[i] = Answer{Reply: routing.Reply{Err: invalidAddress(at.Raw)}}
 			continue
 		}
-		answers[i] = Answer{a.answer(a.at[at.Address], replies)}
+		answers[i] = Answer{Reply: a.answer(a.at[at.Address], replies), Members: a.members(a.at[at.Address], replies)}
 	}
 	return answers, nil
 }
@@ -148,7 +148,7 @@ type asking struct {
 	q       *Question
 	table   *routing.Table
 	slot    time.Duration
-	viewer  viewer
+	viewer  Viewer
 	entries []*entry
 	at      map[smtpaddr.Address]int // index in entries
 }
@@ -158,6 +158,7 @@ type entry struct {
 	asked  smtpaddr.Address
 	route  routing.Route
 	err    *routing.MailboxError // it cannot be asked
+	hidden bool                  // the caller is not told err
 	direct bool                  // asked for itself
 	member bool                  // asked for as a member of a group
 	leaves []int                 // of a group: its members that are no groups
@@ -197,7 +198,7 @@ func (a *asking) resolve(ctx context.Context) {
 				en.err = timedOut()
 				continue
 			}
-			en.route, en.err = found[i].route, found[i].err
+			en.route, en.err, en.hidden = found[i].route, found[i].err, found[i].hidden
 			a.explain(ctx, en)
 			if en.isGroup() {
 				a.addMembers(en)
@@ -212,8 +213,9 @@ func (a *asking) resolve(ctx context.Context) {
 }
 
 type resolved struct {
-	route routing.Route
-	err   *routing.MailboxError
+	route  routing.Route
+	err    *routing.MailboxError
+	hidden bool
 }
 
 // lookUp finds the route of one address, and whether the question may go there.
@@ -236,13 +238,19 @@ func (a *asking) lookUp(ctx context.Context, addr smtpaddr.Address) (res resolve
 			route = a.table.Route(route.Target, t)
 		}
 	}
+	// Of an address of ours a viewer that is not told what exists hears only where
+	// a mail user has gone.
+	hidden := a.viewer.blind && (r == nil || route.Kind == routing.None) && a.q.Org.Accepts(addr.Domain())
 	switch route.Kind {
 	case routing.Local:
+		if a.viewer.limit == freebusy.LevelNone { // whatever it is, a group too
+			return resolved{route, a.viewer.Refusal(addr, true), hidden}
+		}
 		return resolved{route: route}
 	case routing.None:
-		return resolved{route: route, err: route.Err}
+		return resolved{route, route.Err, hidden}
 	}
-	return resolved{route: route, err: a.mayForward(route)}
+	return resolved{route, a.mayForward(route), hidden}
 }
 
 // recipient returns nil for an address that is not in the directory.
@@ -330,6 +338,8 @@ func (a *asking) ask(ctx context.Context) []routing.Reply {
 func (a *asking) answer(i int, replies []routing.Reply) routing.Reply {
 	en, rep := a.entries[i], replies[i]
 	switch {
+	case en.hidden:
+		return routing.Reply{Address: en.asked, Err: a.viewer.Refusal(en.asked, false)}
 	case rep.Err != nil:
 		return routing.Reply{Address: en.asked, Err: rep.Err}
 	case en.isGroup():

@@ -56,7 +56,8 @@ func (a *asking) expand(group *entry) {
 }
 
 // groupAnswer merges the members' answers: the merged string and nothing else
-// (EWS reference 2.4). A member without answer is no data.
+// (EWS reference 2.4). A member without answer is no data. Where all are without,
+// a partner that is not told what exists is refused.
 func (a *asking) groupAnswer(group *entry, replies []routing.Reply) routing.Reply {
 	merged := make([]string, 0, len(group.leaves))
 	for _, i := range group.leaves {
@@ -64,7 +65,23 @@ func (a *asking) groupAnswer(group *entry, replies []routing.Reply) routing.Repl
 			merged = append(merged, replies[i].Merged)
 		}
 	}
+	if len(merged) == 0 && a.viewer.blind { // as any address without access
+		return routing.Reply{Address: group.asked, Err: a.viewer.Refusal(group.asked, true)}
+	}
 	return routing.Reply{Address: group.asked, View: freebusy.ViewMergedOnly, Merged: freebusy.Combine(a.q.Window.Slots(a.slot), merged)}
+}
+
+// members are the merged strings of a group's members, where they were asked for.
+func (a *asking) members(i int, replies []routing.Reply) []string {
+	group := a.entries[i]
+	if !a.q.Members || group.hidden || replies[i].Err != nil || !group.isGroup() {
+		return nil
+	}
+	out := make([]string, len(group.leaves))
+	for k, leaf := range group.leaves {
+		out[k] = replies[leaf].Merged
+	}
+	return out
 }
 
 func tooBig(group *entry, n int) *routing.MailboxError {

@@ -4,23 +4,21 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"busybridge/internal/directory"
 	"busybridge/internal/freebusy"
 	"busybridge/internal/routing"
-	"busybridge/internal/spec/smtpaddr"
 )
 
 // read answers for a mailbox that is kept here.
 func (a *asking) read(ctx context.Context, en *entry) (rep routing.Reply) {
 	r := en.route.Recipient
 	defer a.e.contain(ctx, "read calendar of "+r.Primary.String(), func() { rep = routing.Reply{Err: generationFailed(en.asked, nil)} })
-	level := a.viewer.level(r)
+	level := a.viewer.Level(r)
 	if level == freebusy.LevelNone {
-		return routing.Reply{Err: &routing.MailboxError{Reason: routing.NoAccess, Text: "The caller does not have access to free/busy data."}}
+		return routing.Reply{Err: a.viewer.Refusal(en.asked, true)}
 	}
 	iv, err := a.e.Calendars.Busy(ctx, a.q.Org.ID, r, a.q.Window)
 	if err != nil {
@@ -28,7 +26,7 @@ func (a *asking) read(ctx context.Context, en *entry) (rep routing.Reply) {
 	}
 	iv = tidy(iv, a.q.Window)
 	rep.View = a.view(en)
-	if level < freebusy.LevelLimited {
+	if level.Shows(false)&freebusy.ShowFlags == 0 {
 		rep.View &^= freebusy.ViewDetails
 	}
 	if rep.View&freebusy.ViewMerged != 0 {
@@ -69,66 +67,6 @@ func tidy(iv []freebusy.Interval, w freebusy.Window) []freebusy.Interval {
 	}
 	freebusy.Sort(out)
 	return out
-}
-
-// A viewer is who looks at calendars: a requester as the directory knows it,
-// nil for any other, and the most that it may see.
-type viewer struct {
-	as    *directory.Recipient
-	limit freebusy.Level
-}
-
-// newViewer finds out who the caller of a question is. What a partner may see
-// is capped by the organization relationship with it (EWS reference 2.4). Its
-// user counts as itself only where it is a mail user here; for any other, and
-// for one that a partner names but whose mailbox is here, Default counts.
-func newViewer(q *Question) viewer {
-	p := q.Caller.Partner
-	if p == nil {
-		return viewer{q.Caller.Recipient, freebusy.LevelOwner}
-	}
-	v := viewer{limit: freebusy.LevelFull}
-	if u := p.User; u != nil && u.Org == q.Org.ID && u.Type == directory.MailUser {
-		v.as = u
-	}
-	// The user's domain is only what the partner says: a relationship with any
-	// of its names is a cap, and the lowest counts.
-	for _, name := range []string{p.SMTP, p.UPN, p.Realm} {
-		domain, err := smtpaddr.ParseDomain(name[strings.LastIndexByte(name, '@')+1:])
-		if err != nil {
-			continue
-		}
-		if limit, ok := q.Org.MaxLevel(domain); ok {
-			v.limit = min(v.limit, limit)
-		}
-	}
-	return v
-}
-
-// level is what the viewer may see of r: what r's Calendar folder grants, and
-// no more than the cap.
-func (v viewer) level(r *directory.Recipient) freebusy.Level {
-	return min(folderLevel(r, v.as), v.limit)
-}
-
-// folderLevel is Recipient.LevelFor for a requester with several addresses;
-// nil is one that is not known here.
-func folderLevel(r, requester *directory.Recipient) freebusy.Level {
-	if requester != nil {
-		if requester.ID == r.ID || r.HasAddress(requester.Primary) {
-			return freebusy.LevelOwner
-		}
-		for i := range r.Permissions {
-			p := &r.Permissions[i]
-			if strings.IndexByte(p.User, '@') < 0 {
-				continue // Default, Anonymous
-			}
-			if addr, err := smtpaddr.Parse(p.User); err == nil && requester.HasAddress(addr) {
-				return p.Level
-			}
-		}
-	}
-	return r.LevelFor(smtpaddr.Address{})
 }
 
 // hours keeps working hours, which are the same for many mailboxes.

@@ -22,6 +22,8 @@ type Question struct {
 	Slot      time.Duration // of the merged string; 0: freebusy.DefaultSlot
 	Proxied   Proxied
 	RequestID string
+	// Members asks for the merged string of each member of a group, too.
+	Members bool
 }
 
 // A Caller is who asks: a user of the organization, or a partner organization.
@@ -49,7 +51,12 @@ const (
 
 // An Answer is what one attendee's calendar says. Address is the address that
 // was asked for; Err is a *routing.MailboxError when there is no answer.
-type Answer struct{ routing.Reply }
+type Answer struct {
+	routing.Reply
+	// Members are the merged strings of a group's members, where the question asked
+	// for them; "" is one without an answer.
+	Members []string
+}
 
 // Calendars is what the engine needs from a place that knows calendars.
 type Calendars interface {

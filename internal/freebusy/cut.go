@@ -1,26 +1,45 @@
 package freebusy
 
-// Cut returns what a caller of the given level may see of iv (EWS reference
-// 2.4): nothing; time and status; details without ID; everything but private
-// items' ID, subject and location; everything. An unknown level is LevelNone.
+// Shown is what an answer holds of one calendar entry: a set of bits.
+type Shown uint8
+
+const (
+	ShowTime  Shown = 1 << iota // that it is there, when, and its status
+	ShowFlags                   // Detail without the texts below
+	ShowText                    // Detail's Subject and Location
+	ShowID                      // Detail's ID
+)
+
+// levelShows is the one table of what a level sees of an entry, and of a private
+// one (EWS reference 2.4).
+var levelShows = [...][2]Shown{
+	LevelNone:    {0, 0},
+	LevelTime:    {ShowTime, ShowTime},
+	LevelLimited: {ShowTime | ShowFlags | ShowText, ShowTime | ShowFlags},
+	LevelFull:    {ShowTime | ShowFlags | ShowText | ShowID, ShowTime | ShowFlags},
+	LevelOwner:   {ShowTime | ShowFlags | ShowText | ShowID, ShowTime | ShowFlags | ShowText | ShowID},
+}
+
+// Shows is what a viewer of this level sees of an entry. An unknown level sees nothing.
+func (l Level) Shows(private bool) Shown {
+	switch {
+	case int(l) >= len(levelShows):
+		return 0
+	case private:
+		return levelShows[l][1]
+	}
+	return levelShows[l][0]
+}
+
+// Cut returns what a viewer of the given level may see of iv, by Level.Shows.
 // iv and its details stay as they are; the result may share memory with them.
 func Cut(iv []Interval, level Level) []Interval {
-	var hidden func(*Detail) bool
-	switch level {
-	case LevelTime:
-		hidden = func(*Detail) bool { return true }
-	case LevelLimited:
-		hidden = func(d *Detail) bool { return d.ID != "" || d.Private && d.tells() }
-	case LevelFull:
-		hidden = func(d *Detail) bool { return d.Private && d.tells() }
-	case LevelOwner:
-		return iv
-	default:
+	if level.Shows(false)&ShowTime == 0 {
 		return nil
 	}
 	n := 0
 	for i := range iv {
-		if d := iv[i].Detail; d != nil && hidden(d) {
+		if d := iv[i].Detail; d != nil && d.beyond(level.Shows(d.Private)) {
 			n++
 		}
 	}
@@ -29,28 +48,41 @@ func Cut(iv []Interval, level Level) []Interval {
 	}
 	out := make([]Interval, len(iv))
 	copy(out, iv)
-	if level == LevelTime {
-		for i := range out {
-			out[i].Detail = nil
-		}
-		return out
+	var less []Detail
+	if level.Shows(false)&ShowFlags != 0 {
+		less = make([]Detail, 0, n)
 	}
-	less := make([]Detail, 0, n)
 	for i := range out {
 		d := out[i].Detail
-		if d == nil || !hidden(d) {
+		if d == nil {
 			continue
 		}
-		c := *d
-		c.ID = ""
-		if c.Private {
-			c.Subject, c.Location = "", ""
+		shown := level.Shows(d.Private)
+		if !d.beyond(shown) {
+			continue
 		}
-		less = append(less, c)
+		if shown&ShowFlags == 0 {
+			out[i].Detail = nil
+			continue
+		}
+		less = append(less, d.only(shown))
 		out[i].Detail = &less[len(less)-1]
 	}
 	return out
 }
 
-// tells reports whether d names the item.
-func (d *Detail) tells() bool { return d.ID != "" || d.Subject != "" || d.Location != "" }
+// beyond reports whether d holds more than shown.
+func (d *Detail) beyond(shown Shown) bool {
+	return shown&ShowFlags == 0 || shown&ShowText == 0 && (d.Subject != "" || d.Location != "") || shown&ShowID == 0 && d.ID != ""
+}
+
+func (d *Detail) only(shown Shown) Detail {
+	c := *d
+	if shown&ShowText == 0 {
+		c.Subject, c.Location = "", ""
+	}
+	if shown&ShowID == 0 {
+		c.ID = ""
+	}
+	return c
+}

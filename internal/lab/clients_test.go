@@ -81,6 +81,7 @@ func TestThirdPartyClients(t *testing.T) {
 		}
 		return append(want, mailbox{Address: "quinn@contoso.com", Error: "ErrorNoFreeBusyAccess"}, mailbox{Address: "nobody@contoso.com", Error: "ErrorMailRecipientNotFound"})
 	}
+	t.Run("suggestions", func(t *testing.T) { suggestedTo(t, l) })
 	for _, name := range clients.Names {
 		t.Run(name, func(t *testing.T) {
 			if err := clients.Available(name); err != nil {
@@ -128,6 +129,45 @@ func TestThirdPartyClients(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// suggestedTo asks, with Node's client, when bob and paul could meet for an hour
+// on that Tuesday in China: bob is busy from 15:00 to 17:00, paul from 14:00 to
+// 15:00, and ten times of a day is what is offered at most.
+func suggestedTo(t *testing.T, l *lab.Lab) {
+	if err := clients.Available(clients.EWSJS); err != nil {
+		t.Skip(err)
+	}
+	out, err := clients.Run(t.Context(), clients.EWSJS, filepath.Join(l.Dir(), client.LabFileName), "bob@contoso.com", "paul@contoso.com",
+		"--urls", "ews_onprem,ews_cloud", "--start", "2026-11-24", "--end", "2026-11-25", "--zone", "Asia/Shanghai", "--suggest", "60")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type slot struct {
+		Start, Quality string
+		Work           bool
+		Conflicts      []string
+	}
+	type day struct {
+		Quality string
+		Times   []slot
+	}
+	var got struct{ Organizations []struct{ Suggestions []day } }
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []day{{Quality: "Excellent"}}
+	for at := instant(t, "2026-11-24T00:00:00Z"); len(want[0].Times) < 10; at = at.Add(30 * time.Minute) {
+		want[0].Times = append(want[0].Times, slot{at.Format(time.RFC3339), "Excellent", true, []string{"Free", "Free"}})
+	}
+	if len(got.Organizations) != 2 {
+		t.Fatalf("%d organizations answered", len(got.Organizations))
+	}
+	for i, o := range got.Organizations {
+		if d := cmp.Diff(want, o.Suggestions); d != "" {
+			t.Errorf("organization %d (-want +got):\n%s", i, d)
+		}
 	}
 }
 

@@ -48,24 +48,12 @@ func (c *Client) Availability(ctx context.Context, addresses []string, w freebus
 	if err != nil {
 		return nil, err
 	}
-	zone := wintz.UTCRule
-	req := &ews.AvailabilityRequest{
-		Header: ews.Header{Version: "Exchange2013_SP1"},
-		Zone:   &zone,
-		FreeBusy: &ews.FreeBusyOptions{
-			Start: ews.DateTime{Time: w.Start}, End: ews.DateTime{Time: w.End},
-			IntervalMinutes: int(freebusy.DefaultSlot / time.Minute), Views: []string{view.String()},
-		},
+	req := request(addresses, wintz.UTCRule)
+	req.FreeBusy = &ews.FreeBusyOptions{
+		Start: ews.DateTime{Time: w.Start}, End: ews.DateTime{Time: w.End},
+		IntervalMinutes: int(freebusy.DefaultSlot / time.Minute), Views: []string{view.String()},
 	}
-	for _, a := range addresses {
-		req.Mailboxes = append(req.Mailboxes, ews.MailboxData{Address: a, AttendeeType: "Required"})
-	}
-	u := *c.base
-	u.Path = ewsPath
-	resp, err := ec.GetUserAvailability(ctx, u.String(), req)
-	if status, ok := errors.AsType[*ewsclient.StatusError](err); ok && status.Status == http.StatusUnauthorized {
-		return nil, c.refused()
-	}
+	resp, err := c.ask(ctx, ec, req)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +65,50 @@ func (c *Client) Availability(ctx context.Context, addresses []string, w freebus
 		answers[i] = answer(addresses[i], &resp.FreeBusy[i])
 	}
 	return answers, nil
+}
+
+func request(addresses []string, zone wintz.Rule) *ews.AvailabilityRequest {
+	req := &ews.AvailabilityRequest{Header: ews.Header{Version: "Exchange2013_SP1"}, Zone: &zone}
+	for _, a := range addresses {
+		req.Mailboxes = append(req.Mailboxes, ews.MailboxData{Address: a, AttendeeType: "Required"})
+	}
+	return req
+}
+
+func (c *Client) ask(ctx context.Context, ec *ewsclient.Client, req *ews.AvailabilityRequest) (*ews.AvailabilityResponse, error) {
+	u := *c.base
+	u.Path = ewsPath
+	resp, err := ec.GetUserAvailability(ctx, u.String(), req)
+	if status, ok := errors.AsType[*ewsclient.StatusError](err); ok && status.Status == http.StatusUnauthorized {
+		return nil, c.refused()
+	}
+	return resp, err
+}
+
+// Suggest asks when the mailboxes could meet for so long, on the days of zone in
+// w. Times are in UTC.
+func (c *Client) Suggest(ctx context.Context, addresses []string, w freebusy.Window, zone *time.Location, duration time.Duration) ([]ews.SuggestionDay, error) {
+	ec, err := ewsclient.New(ewsclient.Config{HTTP: c.http, UserAgent: "busybridge"})
+	if err != nil {
+		return nil, err
+	}
+	minutes := int(duration / time.Minute)
+	req := request(addresses, wintz.RuleAt(zone, w.Start))
+	req.Suggestions = &ews.SuggestionsOptions{
+		MeetingDurationInMinutes: &minutes, Start: ews.DateTime{Time: w.Start}, End: ews.DateTime{Time: w.End},
+	}
+	resp, err := c.ask(ctx, ec, req)
+	if err != nil {
+		return nil, err
+	}
+	switch s := resp.Suggestions; {
+	case s == nil:
+		return nil, fmt.Errorf("%s suggested nothing", c.Host())
+	case !s.Message.OK():
+		return nil, fmt.Errorf("%s: %s: %s", c.Host(), s.Message.Code, s.Message.Text)
+	default:
+		return s.Days, nil
+	}
 }
 
 func answer(address string, r *ews.FreeBusyResponse) Answer {

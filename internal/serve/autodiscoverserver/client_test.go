@@ -76,7 +76,7 @@ func TestOurClientAsksOurServer(t *testing.T) {
 	want := []string{
 		"ana@hq.sub.contoso.com: https://mail.contoso.com/EWS/Exchange.asmx 15.00.0847.032",
 		"bo@contoso.com:  bo@contoso.partner.mail.onmschina.cn",
-		"stranger@contoso.com:  The response from the Autodiscover service at 'https://mail.example.com/autodiscover/autodiscover.svc' failed due to an error in user setting 'ExternalEwsUrl'. Error message: InvalidUser.",
+		"stranger@contoso.com: https://mail.contoso.com/EWS/Exchange.asmx 15.00.0847.032", // a partner does not learn that there is none
 		"bo@contoso.partner.mail.onmschina.cn: https://partner.outlook.cn/EWS/Exchange.asmx 15.01.2507.006",
 		"mia@fabrikam.com:  The response from the Autodiscover service at 'https://cloud.example.com/Autodiscover/Autodiscover.svc' failed due to an error in user setting 'ExternalEwsUrl'. Error message: InvalidUser.",
 	}

@@ -63,7 +63,7 @@ func (s *Server) findPOX(r *http.Request, c *callers.Caller, q *autodiscover.POX
 		}
 		f, err = s.find(r.Context(), c.Org, a)
 	}
-	if errors.Is(err, directory.ErrNotFound) {
+	if errors.Is(err, directory.ErrNotFound) || err == nil && f.mailbox != nil && blind(c) { // partners ask by SOAP
 		return f, autodiscover.POXNotFound
 	}
 	if err == nil && f.mailbox != nil && len(protocols(c)) == 0 {

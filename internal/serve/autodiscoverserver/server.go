@@ -88,7 +88,7 @@ func (s *Server) Routes() []mount.Route {
 		{Pattern: "/autodiscover/autodiscover.xml", Handler: s.at(s.servePOX), Name: "autodiscover-pox"},
 		{Pattern: autodiscover.V2Path, Handler: s.at(s.serveV2), Name: "autodiscover-v2"},
 		{Pattern: autodiscover.V2Path + "/v1.0/{email}", Handler: s.at(s.serveV2), Name: "autodiscover-v2"},
-		{Pattern: "/autodiscover/metadata/json/1", Handler: s.at(s.serveMetadata), Name: "autodiscover-metadata"},
+		{Pattern: "GET /autodiscover/metadata/json/1", Handler: s.at(s.serveMetadata), Name: "autodiscover-metadata"},
 	}
 }
 
@@ -140,9 +140,6 @@ func (s *Server) serveWSSecurity(w http.ResponseWriter, r *http.Request, _ *call
 }
 
 func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request, at *callers.SiteSet) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return notAllowed(w, "GET, HEAD")
-	}
 	err := fmt.Errorf("metadata: %w", directory.ErrNotFound)
 	var doc []byte
 	if s.cfg.Metadata != nil {

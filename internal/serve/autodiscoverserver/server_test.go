@@ -273,7 +273,7 @@ func TestGolden(t *testing.T) {
 		{"svc_empty_bearer", "POST", svc, "Bearer", userSettings("ana@contoso.com")},
 		{"svc_anonymous", "POST", svc, "", userSettings("ana@contoso.com")},
 		{"usersettings_all_settings", "POST", svc, ana, soapRequest(autodiscover.GetUserSettings, []string{"ana@contoso.com"}, all)},
-		{"usersettings_everybody", "POST", svc, "Bearer partner-0", userSettings(everybody...)},
+		{"usersettings_everybody", "POST", svc, ana, userSettings(everybody...)},
 		{"usersettings_legacy_server", "POST", "https://legacy.contoso.com/Autodiscover/Autodiscover.svc", ana, soapRequest(autodiscover.GetUserSettings, []string{"ana@contoso.com"}, all[:5])},
 		{"usersettings_no_user", "POST", svc, ana, userSettings()},
 		{"usersettings_no_setting", "POST", svc, ana, soapRequest(autodiscover.GetUserSettings, []string{"ana@contoso.com"}, nil)},
@@ -362,6 +362,49 @@ func TestOrganizationsAreSeparate(t *testing.T) {
 	h := handler(t, newWorld().config(t))
 	if got := text(t, do(h, "POST", cloudSVC, "Bearer partner-1", userSettings("mia@fabrikam.com"))); !strings.Contains(got, "https://partner.outlook.cn/EWS/Exchange.asmx") {
 		t.Errorf("the right tenant: got %s", got)
+	}
+}
+
+// A partner gets the same answer, to the letter, for every address of a domain
+// of ours that is not redirected, whoever is there, unless the organization wants
+// otherwise.
+func TestPartnersLearnOfNoMailbox(t *testing.T) {
+	names := []string{"ExternalEwsUrl", "InternalEwsUrl", "UserDisplayName", "UserDN", "AutoDiscoverSMTPAddress", "UserDeploymentId"}
+	addresses := []string{"ana", "ana@hq.sub.contoso.com", "room", "loop", "nowhere", "all", "gone", "stranger", "stranger@x.sub.contoso.com"}
+	answers := func(h http.Handler) (soap, outlook map[string]bool) {
+		soap, outlook = map[string]bool{}, map[string]bool{}
+		for _, a := range addresses {
+			if !strings.Contains(a, "@") {
+				a += "@contoso.com"
+			}
+			soap[text(t, do(h, "POST", svc, "Bearer partner-0", soapRequest(autodiscover.GetUserSettings, []string{a}, names)))] = true
+			outlook[text(t, do(h, "POST", xml, "Bearer partner-0", pox("<EMailAddress>"+a+"</EMailAddress>")))] = true
+		}
+		return soap, outlook
+	}
+	w := newWorld()
+	soap, outlook := answers(handler(t, w.config(t)))
+	for _, got := range []map[string]bool{soap, outlook} {
+		if len(got) != 1 {
+			t.Errorf("%d different answers: %v", len(got), got)
+		}
+		for s := range got {
+			for _, secret := range []string{"Ana", "ana@", "aaaaaaaa"} {
+				if strings.Contains(s, secret) {
+					t.Errorf("%q in %s", secret, s)
+				}
+			}
+		}
+	}
+	for s := range soap {
+		if !strings.Contains(s, "https://mail.contoso.com/EWS/Exchange.asmx") {
+			t.Errorf("a partner is not told where to ask: %s", s)
+		}
+	}
+	org := w.sites["mail.contoso.com"].All()[0].Org
+	org.AvailabilityConfig.RevealUnknownRecipients = true
+	if soap, outlook = answers(handler(t, w.config(t))); len(soap) != 3 || len(outlook) != 3 {
+		t.Errorf("a partner that is told gets %d and %d different answers, want 3 of each", len(soap), len(outlook))
 	}
 }
 

@@ -113,6 +113,8 @@ func (s *Server) userAnswer(ctx context.Context, c *callers.Caller, user string,
 	}
 	f, err := s.find(ctx, c.Org, address)
 	switch {
+	case errors.Is(err, directory.ErrNotFound) && blind(c) && c.Org.Accepts(address.Domain()):
+		// As for a mailbox that is here: EWS says that there is no access.
 	case errors.Is(err, directory.ErrNotFound):
 		return unknown, nil
 	case err != nil:
@@ -121,6 +123,12 @@ func (s *Server) userAnswer(ctx context.Context, c *callers.Caller, user string,
 		return autodiscover.Answer{ErrorCode: autodiscover.RedirectAddress, ErrorMessage: "Redirection address.", RedirectTarget: f.redirect.String()}, nil
 	}
 	return give(names, func(name string) string { return setting(name, c, f.mailbox) }), nil
+}
+
+// blind reports whether the caller is not told which mailboxes exist: a partner,
+// unless the organization wants otherwise. It gets what is true of all of them.
+func blind(c *callers.Caller) bool {
+	return c.Partner != nil && !c.Org.AvailabilityConfig.RevealUnknownRecipients
 }
 
 // give answers the named settings from value, where "" is no value.
@@ -145,6 +153,12 @@ func give(names []string, value func(name string) string) autodiscover.Answer {
 // setting is the value of a user setting, or "" (Autodiscover reference 1.4).
 func setting(name string, c *callers.Caller, r *directory.Recipient) string {
 	v := serverOf(c.Site)
+	if blind(c) {
+		switch name {
+		case autodiscover.UserDisplayName, autodiscover.UserDN, autodiscover.AutoDiscoverSMTPAddress:
+			return ""
+		}
+	}
 	switch name {
 	case autodiscover.ExternalEwsURL, autodiscover.ExternalEwsVersion:
 		return externalEWS(name, v)

@@ -38,12 +38,9 @@ func (c *call) getUserAvailability(e *soap.Element) error {
 	}
 	var suggestions *ews.SuggestionsResponse
 	if req.Suggestions != nil {
-		if !z.utc(req.Suggestions.Start).Before(z.utc(req.Suggestions.End)) {
-			return &limitError{"ErrorInvalidTimeInterval", "The time duration specified for SuggestionsViewOptions.DetailedSuggestionsWindow is invalid."}
+		if suggestions, err = c.suggest(req, z); err != nil {
+			return err
 		}
-		// A client that asked fails when the element is missing (2.8).
-		suggestions = &ews.SuggestionsResponse{Message: ews.ResponseMessage{Class: "Error", Code: "ErrorMeetingSuggestionGenerationFailed",
-			Text: "suggestions are not available on this server"}}
 	}
 	if req.FreeBusy == nil {
 		c.out = ews.AppendAvailabilityEnd(ews.AppendAvailabilityStart(c.out, c.version()), suggestions)
@@ -92,16 +89,22 @@ func (c *call) question(req *ews.AvailabilityRequest, z *zone) (*availability.Qu
 			return nil, &limitError{"ErrorInvalidFreeBusyViewType", "The requested free/busy view is invalid."}
 		}
 	}
-	window, err := c.window(o, z)
+	window, err := c.window(o.Start, o.End, "FreeBusyViewOptions.TimeWindow", z)
 	if err != nil {
 		return nil, err
 	}
+	q := c.attendees(req)
+	q.Window, q.View, q.Slot = window, view, slot
+	return q, nil
+}
+
+// attendees begins the question of a request: who asks, and for whom.
+func (c *call) attendees(req *ews.AvailabilityRequest) *availability.Question {
 	q := &availability.Question{
 		Org: c.caller.Org, Server: c.caller.Site.Server,
 		Caller:    availability.Caller{Recipient: c.mailbox, Partner: c.caller.Partner},
 		Attendees: make([]availability.Attendee, len(req.Mailboxes)),
-		Window:    window, View: view, Slot: slot,
-		Proxied: c.proxied(), RequestID: mount.RequestID(c.ctx),
+		Proxied:   c.proxied(), RequestID: mount.RequestID(c.ctx),
 	}
 	for i := range req.Mailboxes {
 		m := &req.Mailboxes[i]
@@ -112,21 +115,22 @@ func (c *call) question(req *ews.AvailabilityRequest, z *zone) (*availability.Qu
 			a.Address, _ = smtpaddr.Parse(m.Address)
 		}
 	}
-	return q, nil
+	return q
 }
 
-func (c *call) window(o *ews.FreeBusyOptions, z *zone) (freebusy.Window, error) {
+// window is a span of the request; name is its element.
+func (c *call) window(from, until ews.DateTime, name string, z *zone) (freebusy.Window, error) {
 	const day = 24 * time.Hour
-	start, end := z.utc(o.Start), z.utc(o.End)
+	start, end := z.utc(from), z.utc(until)
 	if !start.Before(end) {
-		return freebusy.Window{}, &limitError{"ErrorInvalidTimeInterval", "The time duration specified for FreeBusyViewOptions.TimeWindow is invalid."}
+		return freebusy.Window{}, &limitError{"ErrorInvalidTimeInterval", "The time duration specified for " + name + " is invalid."}
 	}
 	// In seconds: the span of two years may not fit into a Duration.
 	if seconds := end.Unix() - start.Unix(); seconds > int64(freebusy.MaxWindow/time.Second) {
 		const perDay = int64(day / time.Second)
 		return freebusy.Window{}, &limitError{"ErrorTimeIntervalTooBig",
-			fmt.Sprintf("The requested time duration specified for FreeBusyViewOptions.TimeWindow is too long. The allowed limit = %d days; the actual limit = %d days.",
-				freebusy.MaxWindow/day, (seconds+perDay-1)/perDay)}
+			fmt.Sprintf("The requested time duration specified for %s is too long. The allowed limit = %d days; the actual limit = %d days.",
+				name, freebusy.MaxWindow/day, (seconds+perDay-1)/perDay)}
 	}
 	return freebusy.NewWindow(start, end)
 }

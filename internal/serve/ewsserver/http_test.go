@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"busybridge/internal/availability"
 	"busybridge/internal/freebusy"
@@ -22,6 +23,7 @@ import (
 	"busybridge/internal/spec/ews"
 	"busybridge/internal/spec/smtpaddr"
 	"busybridge/internal/spec/soap"
+	"busybridge/internal/trust"
 )
 
 // ask builds a request; parts replace the valid ones.
@@ -197,6 +199,15 @@ func TestQuestion(t *testing.T) {
 			q.Caller, q.Proxied = availability.Caller{Recipient: bo}, availability.CrossSite
 		}},
 		{"impersonation by a proxy address", "service", ask{header: impersonate("SmtpAddress", "ana.old@contoso.com")}, func(*availability.Question) {}},
+		{"an application for a user", "application", ask{header: impersonate("PrimarySmtpAddress", "bo@contoso.com")}, func(q *availability.Question) {
+			c, _ := caller("application")
+			c.Partner.User, c.Partner.SMTP, c.Partner.AppOnly = bo, "bo@contoso.com", false
+			q.Caller, q.Proxied = availability.Caller{Recipient: bo, Partner: c.Partner}, availability.CrossForest
+		}},
+		{"an application for nobody", "application", ask{}, func(q *availability.Question) {
+			c, _ := caller("application")
+			q.Caller, q.Proxied = availability.Caller{Partner: c.Partner}, availability.CrossForest
+		}},
 		{"an account without mailbox", "service", ask{}, func(q *availability.Question) { q.Caller = availability.Caller{} }},
 		{"an old node", "ana at legacy", ask{}, func(q *availability.Question) { q.Server = old }},
 	}
@@ -215,10 +226,27 @@ func TestQuestion(t *testing.T) {
 				t.Fatalf("status %d\n%s", resp.StatusCode, text(t, resp))
 			}
 			want.RequestID = resp.Header.Get("request-id")
-			if diff := cmp.Diff(want, f.engine.last, cmp.Comparer(func(a, b smtpaddr.Address) bool { return a == b })); diff != "" {
+			if diff := cmp.Diff(want, f.engine.last, cmp.Comparer(func(a, b smtpaddr.Address) bool { return a == b }), cmpopts.IgnoreUnexported(trust.Caller{})); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// Which applications a server is open to is decided before what they send is read.
+func TestServersThatAreClosedToApplications(t *testing.T) {
+	for user, want := range map[string]int{
+		"partner": 200, "application": 200,
+		"partner at a dedicated server": 403, "application at a dedicated server": 200,
+		"partner at a closed server": 403, "application at a closed server": 403, "ana at a closed server": 200,
+	} {
+		resp := newServer(t).post(user, ask{}.String())
+		if resp.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", user, resp.StatusCode, want)
+		}
+		if body := text(t, resp); want == 403 && body != "" {
+			t.Errorf("%s: a body of %d bytes", user, len(body))
+		}
 	}
 }
 
@@ -230,6 +258,9 @@ func TestImpersonationDenied(t *testing.T) {
 		{"ana", "SmtpAddress", "bo@contoso.com", "ErrorImpersonateUserDenied"},
 		{"ana", "SmtpAddress", "nobody@contoso.com", "ErrorImpersonateUserDenied"},
 		{"partner", "SmtpAddress", "bo@contoso.com", "ErrorImpersonateUserDenied"},
+		{"kim of a partner", "SmtpAddress", "bo@contoso.com", "ErrorImpersonateUserDenied"},
+		{"application", "SmtpAddress", "nobody@contoso.com", "ErrorNonExistentMailbox"},
+		{"application", "SmtpAddress", "gone@contoso.com", "ErrorNonExistentMailbox"},
 		{"service", "SmtpAddress", "nobody@contoso.com", "ErrorNonExistentMailbox"},
 		{"service", "PrincipalName", "nobody", "ErrorNonExistentMailbox"},
 		{"service", "SID", "S-1-5-21", "ErrorNonExistentMailbox"},
@@ -579,6 +610,10 @@ type fixed []availability.Answer
 
 func (f fixed) Ask(context.Context, *availability.Question) ([]availability.Answer, error) {
 	return f, nil
+}
+
+func (f fixed) Suggest(context.Context, *availability.Question, *availability.SuggestionQuery) ([]availability.SuggestionDay, error) {
+	return nil, nil
 }
 
 type discard struct {

@@ -39,6 +39,7 @@ const (
 // An Asker answers questions; *availability.Engine is one.
 type Asker interface {
 	Ask(ctx context.Context, q *availability.Question) ([]availability.Answer, error)
+	Suggest(ctx context.Context, q *availability.Question, s *availability.SuggestionQuery) ([]availability.SuggestionDay, error)
 }
 
 // An Authenticator says who sent a request; *callers.Authenticator is one.
@@ -142,6 +143,14 @@ func (s *Server) serveSOAP(w http.ResponseWriter, r *http.Request) error {
 	caller, err := s.authenticate(r)
 	if err != nil {
 		s.cfg.Auth.Challenge(w, r, err)
+		return nil
+	}
+	if p := caller.Partner; p != nil && caller.Site.Server.RefusesEWS(p.ApplicationID) {
+		// As Exchange Online refuses them: the token is good, the service is not
+		// for this application (oauth-s2s 8.2).
+		mount.AddAttrs(r.Context(), slog.String("refused", "EWS is not for application "+p.ApplicationID+" here"))
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusForbidden)
 		return nil
 	}
 	if !xmlType(r.Header.Get("Content-Type")) {
@@ -263,7 +272,8 @@ func (c *call) actAs() error {
 	if sid == nil {
 		return nil
 	}
-	if c.caller.Account == nil || !c.caller.Account.HasRole(directory.RoleImpersonation) {
+	partner := c.caller.Partner
+	if (c.caller.Account == nil || !c.caller.Account.HasRole(directory.RoleImpersonation)) && (partner == nil || !partner.Impersonates) {
 		return errImpersonateDenied
 	}
 	if sid.Kind == "SID" { // there are none here
@@ -280,7 +290,18 @@ func (c *call) actAs() error {
 	if err != nil {
 		return fmt.Errorf("look up %s: %w", addr, err)
 	}
+	if partner != nil && (!r.Enabled || r.Type == directory.MailGroup) {
+		return errNoMailbox
+	}
 	c.mailbox = r
+	if partner != nil {
+		// The validator's caller is shared between requests.
+		p := *partner
+		p.User, p.SMTP, p.UPN, p.AppOnly = r, addr.String(), "", false
+		as := *c.caller
+		as.Partner, as.Recipient = &p, r
+		c.caller = &as
+	}
 	mount.AddAttrs(c.ctx, slog.String("acts_as", r.Primary.String()))
 	return nil
 }

@@ -36,11 +36,16 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var now = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 var (
-	org = &directory.Organization{ID: "6a1c2a0e-0000-4000-8000-000000000001", Name: "Contoso"}
-	ex  = &directory.Server{Common: directory.Common{Name: "EX01"}, HostNames: []string{"mail.contoso.com"}, AdminDisplayVersion: directory.Version{Major: 15, Minor: 1, Build: 2507, Revision: 6}}
-	old = &directory.Server{Common: directory.Common{Name: "LEGACY"}, AdminDisplayVersion: directory.Version{Major: 14, Minor: 3, Build: 123, Revision: 4}}
-	ana = mailbox("6a1c2a0e-0000-4000-8000-0000000000aa", "ana@contoso.com", "ana.old@contoso.com")
-	bo  = mailbox("6a1c2a0e-0000-4000-8000-0000000000bb", "bo@contoso.com")
+	org  = &directory.Organization{ID: "6a1c2a0e-0000-4000-8000-000000000001", Name: "Contoso"}
+	ex   = &directory.Server{Common: directory.Common{Name: "EX01"}, HostNames: []string{"mail.contoso.com"}, AdminDisplayVersion: directory.Version{Major: 15, Minor: 1, Build: 2507, Revision: 6}}
+	old  = &directory.Server{Common: directory.Common{Name: "LEGACY"}, AdminDisplayVersion: directory.Version{Major: 14, Minor: 3, Build: 123, Revision: 4}}
+	ana  = mailbox("6a1c2a0e-0000-4000-8000-0000000000aa", "ana@contoso.com", "ana.old@contoso.com")
+	bo   = mailbox("6a1c2a0e-0000-4000-8000-0000000000bb", "bo@contoso.com")
+	gone = func() *directory.Recipient { // an employee who has left
+		r := mailbox("6a1c2a0e-0000-4000-8000-0000000000dd", "gone@contoso.com")
+		r.Enabled = false
+		return r
+	}()
 )
 
 func mailbox(id, primary string, proxies ...string) *directory.Recipient {
@@ -50,6 +55,8 @@ func mailbox(id, primary string, proxies ...string) *directory.Recipient {
 	}
 	return r
 }
+
+const application = "9f1e2d3c-4b5a-4697-8a7b-6c5d4e3f2a1b"
 
 // The callers by the user name of Basic authentication.
 func caller(user string) (*callers.Caller, bool) {
@@ -67,6 +74,15 @@ func caller(user string) (*callers.Caller, bool) {
 		return &callers.Caller{Site: site, Org: org, Account: account(directory.RoleImpersonation)}, true
 	case "partner":
 		return &callers.Caller{Site: site, Org: org, Partner: &trust.Caller{Org: org, ApplicationID: directory.ExchangeAppID, Realm: "fabrikam.com"}}, true
+	case "application": // of Entra, with the role for every mailbox
+		return &callers.Caller{Site: site, Org: org, Partner: &trust.Caller{Org: org, ApplicationID: application, Realm: "t", AppOnly: true, Impersonates: true}}, true
+	case "partner at a dedicated server", "application at a dedicated server", "partner at a closed server", "application at a closed server", "ana at a closed server":
+		name, where, _ := strings.Cut(user, " at a ")
+		c, _ := caller(name)
+		at := *ex
+		at.EWSApplications = map[string]string{"dedicated server": directory.EWSDedicatedApplications, "closed server": directory.EWSNoApplication}[where]
+		c.Site.Server = &at
+		return c, true
 	case "kim of a partner": // speaks for a mail user
 		kim := mailbox("6a1c2a0e-0000-4000-8000-0000000000cc", "kim@contoso.com")
 		kim.Type, kim.ExternalAddress = directory.MailUser, smtpaddr.Must("kim@fabrikam.com")
@@ -98,7 +114,7 @@ func (auth) Challenge(w http.ResponseWriter, _ *http.Request, err error) {
 type recipients struct{}
 
 func (recipients) Recipient(_ context.Context, id directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error) {
-	for _, r := range []*directory.Recipient{ana, bo} {
+	for _, r := range []*directory.Recipient{ana, bo, gone} {
 		if id == org.ID && r.HasAddress(a) {
 			return r, nil
 		}
@@ -111,9 +127,10 @@ func (recipients) Recipient(_ context.Context, id directory.OrgID, a smtpaddr.Ad
 
 // engine answers from the calendars below, and keeps the question.
 type engine struct {
-	last *availability.Question
-	err  error
-	less bool // leave the last answer out
+	last    *availability.Question
+	suggest *availability.SuggestionQuery
+	err     error
+	less    bool // leave the last answer out
 }
 
 func (e *engine) Ask(_ context.Context, q *availability.Question) ([]availability.Answer, error) {
@@ -126,6 +143,20 @@ func (e *engine) Ask(_ context.Context, q *availability.Question) ([]availabilit
 		answers = answers[1:]
 	}
 	return answers, e.err
+}
+
+func (e *engine) Suggest(_ context.Context, q *availability.Question, s *availability.SuggestionQuery) ([]availability.SuggestionDay, error) {
+	e.last, e.suggest = q, s
+	days := make([]availability.SuggestionDay, len(s.Days))
+	for i, d := range s.Days {
+		days[i] = availability.SuggestionDay{Start: d.Start, Quality: availability.Good, Suggestions: []availability.Suggestion{{
+			Start: d.Start.Add(10 * time.Hour), WorkTime: true, Quality: availability.Good, Conflicts: []availability.Conflict{
+				{Status: freebusy.Busy}, {Kind: availability.GroupConflict, Members: 4, Available: 2, InConflict: 1, NoData: 1},
+				{Kind: availability.TooBigGroupConflict}, {Kind: availability.UnknownConflict},
+			},
+		}}}
+	}
+	return days, e.err
 }
 
 func utc(s string) time.Time {

@@ -363,6 +363,28 @@ func answer() *ews.AvailabilityResponse {
 	}
 }
 
+func TestSuggestionsRoundTrip(t *testing.T) {
+	want := &ews.AvailabilityResponse{Version: answer().Version, Suggestions: &ews.SuggestionsResponse{
+		Message: ews.ResponseMessage{Class: "Success", Code: "NoError"},
+		Days: []ews.SuggestionDay{
+			{Date: at("2026-03-02T00:00:00"), Quality: "Good", Suggestions: []ews.Suggestion{
+				{MeetingTime: at("2026-03-02T10:00:00"), IsWorkTime: true, Quality: "Good", Conflicts: []ews.AttendeeConflict{
+					{Kind: "Individual", BusyType: "Tentative"}, {Kind: "Group", Members: 4, Available: 2, WithConflict: 1, NoData: 1}, {Kind: "TooBigGroup"}, {Kind: "Unknown"},
+				}},
+				{MeetingTime: at("2026-03-02T20:00:00"), Quality: "Poor"},
+			}},
+			{Date: at("2026-03-03T00:00:00"), Quality: "Poor"},
+		},
+	}}
+	got, err := ews.ParseGetUserAvailabilityResponse(envelope(t, string(ews.AppendGetUserAvailabilityResponse(nil, want))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Suggestions, got.Suggestions); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestResponseRoundTrip(t *testing.T) {
 	want := answer()
 	got, err := ews.ParseGetUserAvailabilityResponse(envelope(t, string(ews.AppendGetUserAvailabilityResponse(nil, want))), nil)

@@ -345,9 +345,12 @@ type WorkingPeriod struct {
 	Start, End int   // minutes since midnight, 0..1440
 }
 
-// A SuggestionsResponse says how suggestions went. Days of suggestions are not
-// read and not written yet.
-type SuggestionsResponse struct{ Message ResponseMessage }
+// A SuggestionsResponse says how suggestions went, and with no error what each
+// day offers (2.8).
+type SuggestionsResponse struct {
+	Message ResponseMessage
+	Days    []SuggestionDay
+}
 
 // AppendGetUserAvailabilityResponse appends the whole envelope of r.
 func AppendGetUserAvailabilityResponse(b []byte, r *AvailabilityResponse) []byte {
@@ -375,7 +378,7 @@ func AppendFreeBusyArrayEnd(b []byte) []byte { return append(b, `</FreeBusyRespo
 
 func AppendAvailabilityEnd(b []byte, s *SuggestionsResponse) []byte {
 	if s != nil {
-		b = append(appendMessage(append(b, `<SuggestionsResponse>`...), &s.Message), `</SuggestionsResponse>`...)
+		b = appendSuggestions(b, s)
 	}
 	return AppendEnd(append(b, `</GetUserAvailabilityResponse>`...))
 }
@@ -490,9 +493,9 @@ func ParseGetUserAvailabilityResponse(env *soap.Envelope, zone *wintz.Rule) (*Av
 		}
 	}
 	if s := e.Child(NSMessages, "SuggestionsResponse"); s != nil {
-		r.Suggestions = &SuggestionsResponse{}
-		if m := s.Child(NSMessages, "ResponseMessage"); m != nil {
-			r.Suggestions.Message = parseMessage(m)
+		var err error
+		if r.Suggestions, err = parseSuggestions(s, toUTC); err != nil {
+			return nil, err
 		}
 	}
 	return r, nil

@@ -13,9 +13,12 @@ type Challenge struct {
 	Realm    string // of the resource; usually absent
 	// TrustedIssuers are the readable entries of trusted_issuers in order;
 	// Issuers is the parameter as it came.
-	TrustedIssuers   []PrincipalName
-	Issuers          string
-	TokenTypes       []string
+	TrustedIssuers []PrincipalName
+	Issuers        string
+	TokenTypes     []string
+	// ES256Keys are the x5t of the ES256 keys that are taken under direct trust
+	// (es256_keys): a parameter of our own, which others pass over.
+	ES256Keys        []string
 	AuthorizationURI string
 	Error            string // "invalid_token" when a token was presented
 }
@@ -50,6 +53,7 @@ func (c Challenge) String() string {
 	}
 	put("trusted_issuers", strings.Join(issuers, ","))
 	put("token_types", strings.Join(c.TokenTypes, " "))
+	put("es256_keys", strings.Join(c.ES256Keys, " "))
 	put("authorization_uri", c.AuthorizationURI)
 	put("error", c.Error)
 	return b.String()
@@ -101,6 +105,9 @@ func challengeOf(s Scheme) Challenge {
 	}
 	if t := strings.Fields(s.Param("token_types")); len(t) > 0 {
 		c.TokenTypes = t
+	}
+	if k := strings.Fields(s.Param("es256_keys")); len(k) > 0 {
+		c.ES256Keys = k
 	}
 	return c
 }

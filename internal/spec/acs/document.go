@@ -26,7 +26,10 @@ type Document struct {
 	ID, Version, Name, Realm, ServiceName, Issuer string
 	AllowedAudiences                              []string
 	Keys                                          []Key
-	Endpoints                                     []Endpoint
+	// Delegates are certificates of ES256 keys that a key of Keys has signed: a
+	// member of our own (es256Keys), which others pass over.
+	Delegates []Key
+	Endpoints []Endpoint
 	// Refused says of each signing key that was left out why.
 	Refused []error
 }
@@ -92,12 +95,13 @@ func ParseDocument(data []byte) (*Document, error) {
 		Issuer           string     `json:"issuer"`
 		AllowedAudiences []string   `json:"allowedAudiences"`
 		Keys             []wireKey  `json:"keys"`
+		Delegates        []wireKey  `json:"es256Keys"`
 		Endpoints        []Endpoint `json:"endpoints"`
 	}
 	if err := json.Unmarshal(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), &w); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
 	}
-	if len(w.Keys) > maxKeys || len(w.AllowedAudiences) > maxList || len(w.Endpoints) > maxList {
+	if len(w.Keys) > maxKeys || len(w.Delegates) > maxKeys || len(w.AllowedAudiences) > maxList || len(w.Endpoints) > maxList {
 		return nil, fmt.Errorf("%w: %d keys, %d audiences, %d endpoints", ErrDocument, len(w.Keys), len(w.AllowedAudiences), len(w.Endpoints))
 	}
 	if _, err := ParsePrincipalName(w.Issuer); err != nil {
@@ -132,6 +136,14 @@ func ParseDocument(data []byte) (*Document, error) {
 		case !d.has(der):
 			d.Keys = append(d.Keys, key)
 		}
+	}
+	for i, k := range w.Delegates {
+		der, err := DecodeCertificate(k.KeyValue.Value)
+		if err != nil {
+			d.Refused = append(d.Refused, fmt.Errorf("ES256 key %d: %w", i, err))
+			continue
+		}
+		d.Delegates = append(d.Delegates, Key{der})
 	}
 	return d, nil
 }
@@ -208,9 +220,12 @@ func (d *Document) MarshalOrganization() ([]byte, error) {
 		KeyInfo  info   `json:"keyinfo"`
 		KeyValue value  `json:"keyvalue"`
 	}
-	keys := make([]key, len(d.Keys))
-	for i, k := range d.Keys {
-		keys[i] = key{"signing", info{k.X5T()}, value{"x509Certificate", base64.StdEncoding.EncodeToString(k.Certificate)}}
+	wire := func(of []Key) []key {
+		keys := make([]key, len(of))
+		for i, k := range of {
+			keys[i] = key{"signing", info{k.X5T()}, value{"x509Certificate", base64.StdEncoding.EncodeToString(k.Certificate)}}
+		}
+		return keys
 	}
 	return marshal(struct {
 		ID               string     `json:"id"`
@@ -221,8 +236,9 @@ func (d *Document) MarshalOrganization() ([]byte, error) {
 		Issuer           string     `json:"issuer"`
 		AllowedAudiences []string   `json:"allowedAudiences"`
 		Keys             []key      `json:"keys"`
+		Delegates        []key      `json:"es256Keys,omitempty"`
 		Endpoints        []Endpoint `json:"endpoints"`
-	}{d.ID, d.Version, d.Name, d.Realm, d.ServiceName, d.Issuer, list(d.AllowedAudiences), keys, list(d.Endpoints)})
+	}{d.ID, d.Version, d.Name, d.Realm, d.ServiceName, d.Issuer, list(d.AllowedAudiences), wire(d.Keys), wire(d.Delegates), list(d.Endpoints)})
 }
 
 // marshal leaves <, > and & as they are.

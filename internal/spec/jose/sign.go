@@ -2,8 +2,12 @@ package jose
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -25,6 +29,20 @@ func (w *Writer) Text(name, value string) *Writer {
 func (w *Writer) Number(name string, value int64) *Writer {
 	w.name(name)
 	w.b = strconv.AppendInt(w.b, value, 10)
+	return w
+}
+
+// Texts adds a list of strings.
+func (w *Writer) Texts(name string, values []string) *Writer {
+	w.name(name)
+	w.b = append(w.b, '[')
+	for i, v := range values {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		w.b = appendText(w.b, v)
+	}
+	w.b = append(w.b, ']')
 	return w
 }
 
@@ -63,25 +81,75 @@ func appendText(b []byte, s string) []byte {
 // SignRS256 returns the compact token of claims with the header members typ,
 // alg, x5t and, if kid is not empty, kid, in this order (oauth-s2s 9).
 func SignRS256(key *rsa.PrivateKey, x5t, kid string, claims *Writer) (string, error) {
-	if n := key.N.BitLen(); n < MinModulus {
-		return "", fmt.Errorf("jose: key has %d bits, want %d", n, MinModulus)
-	}
+	return Sign(key, Header{Algorithm: RS256, X5T: x5t, KeyID: kid}, claims)
+}
+
+// A Header is what the header of a signed token says beside typ JWT.
+type Header struct {
+	Algorithm string // required: RS256, PS256 or ES256
+	X5T       string // the other three are left out when empty
+	X5TSHA256 string // x5t#S256
+	KeyID     string
+}
+
+// Sign returns the compact token of claims, signed with key, an *rsa.PrivateKey
+// of at least MinModulus bits for RS256 and PS256 or an *ecdsa.PrivateKey of P-256
+// for ES256.
+func Sign(key crypto.Signer, h Header, claims *Writer) (string, error) {
 	var header Writer
-	header.Text("typ", "JWT").Text("alg", RS256).Text("x5t", x5t)
-	if kid != "" {
-		header.Text("kid", kid)
+	header.Text("typ", "JWT").Text("alg", h.Algorithm)
+	for _, m := range [...][2]string{{"x5t", h.X5T}, {"x5t#S256", h.X5TSHA256}, {"kid", h.KeyID}} {
+		if m[1] != "" {
+			header.Text(m[0], m[1])
+		}
 	}
 	b := make([]byte, 0, 2048)
 	b = base64.RawURLEncoding.AppendEncode(b, header.Bytes())
 	b = append(b, '.')
 	b = base64.RawURLEncoding.AppendEncode(b, claims.Bytes())
 	digest := sha256.Sum256(b)
-	signature, err := rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	signature, err := sign(key, h.Algorithm, digest[:])
 	if err != nil {
-		return "", fmt.Errorf("jose: sign: %w", err)
+		return "", fmt.Errorf("jose: sign %s: %w", h.Algorithm, err)
 	}
 	b = append(b, '.')
 	return string(base64.RawURLEncoding.AppendEncode(b, signature)), nil
+}
+
+func sign(key crypto.Signer, alg string, digest []byte) ([]byte, error) {
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		n := k.N.BitLen()
+		switch {
+		case n < MinModulus:
+			return nil, fmt.Errorf("key has %d bits, want %d", n, MinModulus)
+		case alg == RS256:
+			return rsa.SignPKCS1v15(nil, k, crypto.SHA256, digest)
+		case alg == PS256:
+			return rsa.SignPSS(rand.Reader, k, crypto.SHA256, digest, &pss)
+		}
+	case *ecdsa.PrivateKey:
+		if alg == ES256 && k.Curve == elliptic.P256() {
+			return signES256(k, digest)
+		}
+	}
+	return nil, fmt.Errorf("not with a key of type %T", key)
+}
+
+// signES256 writes R and S with their leading zeros (RFC 7518 3.4).
+func signES256(key *ecdsa.PrivateKey, digest []byte) ([]byte, error) {
+	der, err := ecdsa.SignASN1(rand.Reader, key, digest)
+	if err != nil {
+		return nil, err
+	}
+	var s es256Signature
+	if _, err := asn1.Unmarshal(der, &s); err != nil {
+		return nil, err
+	}
+	out := make([]byte, 2*es256Size)
+	s.R.FillBytes(out[:es256Size])
+	s.S.FillBytes(out[es256Size:])
+	return out, nil
 }
 
 // Unsigned returns the outer token of claims: alg none, empty third segment

@@ -19,6 +19,9 @@ type Event struct {
 	RequestID string
 }
 
+// Done is the Outcome of what was done; any other is a refusal or a failure.
+const Done = "done"
+
 // A Recorder keeps events. Record returns an error when the event is not kept;
 // the operation then fails.
 type Recorder interface {

@@ -12,7 +12,7 @@ func (o *Organization) Clone() *Organization {
 		own(&s.CertificateStrings, &s.DomainName, &s.AllowedAudiences)
 	})
 	c.PartnerApplications = cloneEach(o.PartnerApplications, func(p *PartnerApplication) {
-		own(&p.CertificateStrings, &p.AppOnlyPermissions, &p.ActAsPermissions)
+		own(&p.CertificateStrings, &p.PendingCertificateStrings, &p.DelegateStrings, &p.AppOnlyPermissions, &p.ActAsPermissions)
 	})
 	c.Connectors = cloneEach(o.Connectors, func(k *IntraOrganizationConnector) { own(&k.TargetAddressDomains) })
 	c.Relationships = cloneEach(o.Relationships, func(r *OrganizationRelationship) { own(&r.DomainNames) })
@@ -28,6 +28,7 @@ func (r *Realm) Clone() *Realm {
 	c.Domains = slices.Clone(r.Domains)
 	c.Principals = cloneEach(r.Principals, func(p *ServicePrincipal) {
 		own(&p.ServicePrincipalNames)
+		p.AppRoles, p.AppRoleAssignments = slices.Clone(p.AppRoles), slices.Clone(p.AppRoleAssignments)
 		p.KeyCredentials = cloneEach(p.KeyCredentials, func(k *KeyCredential) { k.Value = slices.Clone(k.Value) })
 	})
 	return &c
@@ -45,7 +46,8 @@ func (r *Recipient) Clone() *Recipient {
 // Clone returns a copy that shares no memory with a.
 func (a *Account) Clone() *Account {
 	c := *a
-	own(&c.Roles)
+	own(&c.Roles, &c.Certificates)
+	c.AppPasswords = slices.Clone(a.AppPasswords)
 	return &c
 }
 
@@ -59,6 +61,7 @@ func (a *AuthorityConfig) Clone() *AuthorityConfig {
 
 func (k *Certificate) own() {
 	k.DER, k.Key = slices.Clone(k.DER), slices.Clone(k.Key)
+	k.EffectiveAt, k.RetiredAt = clonePointer(k.EffectiveAt), clonePointer(k.RetiredAt)
 	own(&k.Services)
 }
 

@@ -110,7 +110,12 @@ func realm() *directory.Realm {
 				ServicePrincipalNames: []string{directory.ExchangeAppID, directory.ExchangeAppID + "/partner.outlook.cn", directory.ExchangeAppID + "/*.contoso.com"},
 				KeyCredentials:        []directory.KeyCredential{{KeyID: guid(3), Type: "Asymmetric", Usage: "Verify", Value: keys().rsa.DER, StartDate: now, EndDate: now.AddDate(1, 0, 0)}},
 			},
-			{ObjectID: guid(2), AppPrincipalID: guid(4), DisplayName: "Hybrid", ServicePrincipalNames: []string{guid(4), "https://mail.contoso.com"}},
+			{
+				ObjectID: guid(2), AppPrincipalID: guid(4), DisplayName: "Hybrid", ServicePrincipalNames: []string{guid(4), "https://mail.contoso.com"},
+				AppRoles:           []directory.AppRole{{ID: guid(5), Value: "Rooms.Read", DisplayName: "Read rooms", Enabled: true}},
+				AppRoleAssignments: []directory.AppRoleAssignment{{ID: guid(6), ResourceID: guid(1), RoleID: directory.RoleFullAccessAsApp.ID, CreatedAt: now}, {ID: guid(7), ResourceID: guid(2), RoleID: guid(5)}},
+				TokenVersion:       2,
+			},
 		},
 	}
 }

@@ -77,6 +77,12 @@ type Certificate struct {
 	// store and plain in memory; it is never logged or shown. Empty: none here.
 	Key      Secret   `json:"key"`
 	Services []string `json:"services,omitempty"` // IIS, SMTP, …
+	// Exportable: the key may leave the store again (Export-ExchangeCertificate).
+	Exportable bool `json:"exportable,omitempty"`
+	// Of an authorization server's certificates: when the next one begins to sign,
+	// and when a former one ceased to.
+	EffectiveAt *time.Time `json:"effectiveAt,omitempty"`
+	RetiredAt   *time.Time `json:"retiredAt,omitempty"`
 }
 
 // The types of an AuthServer.
@@ -111,11 +117,18 @@ type AuthServer struct {
 // (cmdlet reference 4.5, oauth-s2s reference 4.6).
 type PartnerApplication struct {
 	Common
-	Enabled                             bool
-	ApplicationIdentifier               string
-	CertificateStrings                  []string // direct trust only
-	AuthMetadataURL                     string   // direct trust only
-	Realm                               string   // empty: any realm that the AuthServer vouches for
+	Enabled               bool
+	ApplicationIdentifier string
+	CertificateStrings    []string // direct trust only
+	AuthMetadataURL       string   // direct trust only
+	Realm                 string   // empty: any realm that the AuthServer vouches for
+	// PendingCertificateStrings are what the document of a directly trusted
+	// partner holds since it has no key in common with CertificateStrings. Nothing
+	// is accepted by them until an administrator approves them.
+	PendingCertificateStrings []string `json:",omitempty"`
+	// DelegateStrings are the certificates of the partner's ES256 keys, which one of
+	// CertificateStrings vouches for; direct trust only.
+	DelegateStrings                     []string `json:",omitempty"`
 	UseAuthServer                       bool
 	AcceptSecurityIdentifierInformation bool
 	LinkedAccount                       string
@@ -173,6 +186,9 @@ type AvailabilityAddressSpace struct {
 // AvailabilityConfig names the accounts that other forests may ask with.
 type AvailabilityConfig struct {
 	PerUserAccount, OrgWideAccount string
+	// RevealUnknownRecipients: a partner learns that an address does not exist.
+	// Otherwise that looks like a calendar it may not see.
+	RevealUnknownRecipients bool `json:",omitempty"`
 }
 
 // A Server is one node of the organization as Get-ExchangeServer and
@@ -187,6 +203,27 @@ type Server struct {
 	AutodiscoverSiteScope   []string `json:",omitempty"` // kept and shown only
 	OAuthAuthentication     bool
 	BasicAuthentication     bool
+	// EWSApplications is which applications may use EWS here with a token; users
+	// may in any case. One of the constants EWSAny….
+	EWSApplications string `json:",omitempty"`
+}
+
+// The values of Server.EWSApplications (oauth-s2s reference 8.2).
+const (
+	EWSAnyApplication = "" // all whose token is accepted
+	// EWSDedicatedApplications refuses ExchangeAppID, the principal that every
+	// Exchange shares, as Exchange Online does since October 2025.
+	EWSDedicatedApplications = "Dedicated"
+	EWSNoApplication         = "None" // as Exchange Online since October 2026
+)
+
+// RefusesEWS reports whether the application may not use EWS here, whatever its
+// token says. No server refuses nobody.
+func (s *Server) RefusesEWS(applicationID string) bool {
+	if s == nil {
+		return false
+	}
+	return s.EWSApplications == EWSNoApplication || s.EWSApplications == EWSDedicatedApplications && applicationID == ExchangeAppID
 }
 
 // A Secret holds bytes that are never printed, logged or marshalled. Marshalled,
@@ -232,6 +269,19 @@ func (o *Organization) Accepts(domain string) bool {
 	return false
 }
 
+// ApplicationServer is the enabled authorization server of Entra by whose
+// application (ApplicationIdentifier) other servers are asked about addresses in
+// the domain: one whose DomainName covers it. nil: there is none.
+func (o *Organization) ApplicationServer(domain string) *AuthServer {
+	for i := range o.AuthServers {
+		s := &o.AuthServers[i]
+		if s.Enabled && s.Type == AuthServerAzureAD && s.ApplicationIdentifier != "" && matchAny(s.DomainName, domain) {
+			return s
+		}
+	}
+	return nil
+}
+
 // Realm is the organization's own realm: AuthConfig.Realm, else the tenant, else
 // the default accepted domain.
 func (o *Organization) Realm() string {
@@ -246,22 +296,36 @@ func (o *Organization) Realm() string {
 
 // MaxLevel is the most that a requester of the given domain may see by
 // organization relationships; ok is false when no relationship names the domain.
+// One that names it exactly goes before one with "*.", a longer "*." before a
+// shorter one.
 func (o *Organization) MaxLevel(domain string) (level freebusy.Level, ok bool) {
+	best := 0
 	for i := range o.Relationships {
 		r := &o.Relationships[i]
-		if !r.Enabled || !matchAny(r.DomainNames, domain) {
+		if !r.Enabled {
 			continue
 		}
-		if !r.FreeBusyAccessEnabled {
-			return freebusy.LevelNone, true
+		for _, pattern := range r.DomainNames {
+			n := len(pattern)
+			if pattern == domain {
+				n++ // longer than any pattern that covers it
+			}
+			if n > best && MatchDomain(pattern, domain) {
+				best, level, ok = n, r.Level(), true
+			}
 		}
-		switch r.FreeBusyAccessLevel {
-		case "AvailabilityOnly":
-			return freebusy.LevelTime, true
-		case "LimitedDetails":
-			return freebusy.LevelLimited, true
-		}
-		return freebusy.LevelNone, true
 	}
-	return 0, false
+	return level, ok
+}
+
+// Level is the most that the relationship lets its domains see.
+func (r *OrganizationRelationship) Level() freebusy.Level {
+	switch {
+	case !r.FreeBusyAccessEnabled:
+	case r.FreeBusyAccessLevel == "AvailabilityOnly":
+		return freebusy.LevelTime
+	case r.FreeBusyAccessLevel == "LimitedDetails":
+		return freebusy.LevelLimited
+	}
+	return freebusy.LevelNone
 }

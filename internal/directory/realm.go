@@ -33,6 +33,67 @@ type ServicePrincipal struct {
 	// with "*" as the whole left-most label) or "https://<authority>".
 	ServicePrincipalNames []string
 	KeyCredentials        []KeyCredential
+	// AppRoles are the roles that the application offers to others, beside those
+	// of the cloud's own applications; see Roles.
+	AppRoles []AppRole `json:",omitempty"`
+	// AppRoleAssignments are the roles of other applications that an administrator
+	// has consented to give to this one.
+	AppRoleAssignments []AppRoleAssignment `json:",omitempty"`
+	// TokenVersion is that of the tokens for this application: 2, or 1 for any
+	// other value.
+	TokenVersion int `json:",omitempty"`
+}
+
+// An AppRole is what one application may be allowed to do at another one, without
+// a user (oauth-s2s reference 3.4).
+type AppRole struct {
+	ID          string // GUID
+	Value       string // as in the token's roles
+	DisplayName string
+	Enabled     bool
+}
+
+// An AppRoleAssignment gives the application that has it a role of another one.
+type AppRoleAssignment struct {
+	ID         string // GUID
+	ResourceID string // object id of the application whose role it is
+	RoleID     string
+	CreatedAt  time.Time
+}
+
+// RoleFullAccessAsApp lets an application use Exchange Web Services on every
+// mailbox (oauth-s2s reference 3.4).
+var RoleFullAccessAsApp = AppRole{ID: "dc890d15-9560-4a4c-9b7f-a736ec74ec40", Value: "full_access_as_app",
+	DisplayName: "Use Exchange Web Services with full access to all mailboxes", Enabled: true}
+
+// Roles are the roles that the application offers: those of one of the cloud's
+// own applications are the same in every realm.
+func (p *ServicePrincipal) Roles() []AppRole {
+	if p.AppPrincipalID == ExchangeAppID {
+		return append([]AppRole{RoleFullAccessAsApp}, p.AppRoles...)
+	}
+	return p.AppRoles
+}
+
+// Role is the role with the id, or nil.
+func (p *ServicePrincipal) Role(id string) *AppRole {
+	roles := p.Roles()
+	for i := range roles {
+		if roles[i].ID == id {
+			return &roles[i]
+		}
+	}
+	return nil
+}
+
+// Principal is the application with the object id, or nil.
+func (r *Realm) Principal(objectID string) *ServicePrincipal {
+	for i := range r.Principals {
+		if r.Principals[i].ObjectID == objectID {
+			return &r.Principals[i]
+		}
+	}
+	return nil
 }
 
 // A KeyCredential is a certificate that assertions of the principal may be

@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -53,9 +54,39 @@ func (r *Realm) Validate() error {
 			keys.add(c, "KeyID", k.KeyID, k.KeyID, "another key credential")
 			k.check(c)
 		}
+		r.checkRoles(c, p)
+		if p.TokenVersion < 0 || p.TokenVersion > 2 {
+			c.bad("TokenVersion", fmt.Sprint(p.TokenVersion), "want 1 or 2")
+		}
 	}
 	return c.err()
 }
+
+// checkRoles: roles of one application differ in id and value, and each that is
+// given exists and is given once.
+func (r *Realm) checkRoles(c *checker, p *ServicePrincipal) {
+	ids, values, given, assignments := once{}, once{}, once{}, once{}
+	for _, role := range p.Roles() {
+		c.guid("AppRoles.ID", role.ID)
+		c.text("AppRoles.DisplayName", role.DisplayName, 256)
+		if role.Value == "" || len(role.Value) > maxRoleValue || strings.ContainsFunc(role.Value, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			c.bad("AppRoles.Value", role.Value, "want 1 to %d characters of ASCII without spaces", maxRoleValue)
+		}
+		ids.add(c, "AppRoles.ID", role.ID, role.ID, "another role")
+		values.add(c, "AppRoles.Value", role.Value, role.Value, "another role")
+	}
+	for _, a := range p.AppRoleAssignments {
+		c.guid("AppRoleAssignments.ID", a.ID)
+		assignments.add(c, "AppRoleAssignments.ID", a.ID, a.ID, "another assignment")
+		if resource := r.Principal(a.ResourceID); resource == nil || resource.Role(a.RoleID) == nil {
+			c.bad("AppRoleAssignments.RoleID", a.RoleID, "is no role of an application %s of the realm", a.ResourceID)
+		}
+		given.add(c, "AppRoleAssignments.RoleID", a.RoleID, a.ResourceID+"/"+a.RoleID, "another assignment to the same application")
+	}
+}
+
+// maxRoleValue is the limit of Entra.
+const maxRoleValue = 250
 
 func (r *Realm) checkNames(c *checker, p *ServicePrincipal, names once) {
 	own := false
@@ -134,13 +165,24 @@ func (a *AuthorityConfig) Validate() error {
 	if len(a.Certificates) == 0 {
 		c.bad("Certificates", "", "is empty")
 	}
-	prints := once{}
+	prints, next := once{}, 0
 	for i := range a.Certificates {
 		k := &a.Certificates[i]
 		k.check(c.of("certificate", k.Thumbprint))
 		prints.add(c, "Thumbprint", k.Thumbprint, k.Thumbprint, "another certificate")
-		if i == 0 && len(k.Key) == 0 {
+		switch {
+		case i > 0 && k.EffectiveAt != nil && len(k.Key) == 0:
+			c.bad("Key", "", "the next certificate is going to sign and needs its private key")
+		case i == 0 && len(k.Key) == 0:
 			c.bad("Key", "", "the first certificate signs and needs its private key")
+		case i == 0 && (k.EffectiveAt != nil || k.RetiredAt != nil):
+			c.bad("EffectiveAt", k.Thumbprint, "the first certificate signs: it is neither the next nor a former one")
+		case k.EffectiveAt != nil && k.RetiredAt != nil:
+			c.bad("EffectiveAt", k.Thumbprint, "is both the next certificate and a former one")
+		case k.EffectiveAt != nil:
+			if next++; next > 1 {
+				c.bad("EffectiveAt", k.Thumbprint, "there is another next certificate")
+			}
 		}
 		if cert, err := x509.ParseCertificate(k.DER); err == nil {
 			if _, ok := cert.PublicKey.(*rsa.PublicKey); !ok {

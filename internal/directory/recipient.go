@@ -143,34 +143,3 @@ func (r *Recipient) HasAddress(a smtpaddr.Address) bool {
 	}
 	return false
 }
-
-// An Account is somebody who can sign in with a password. It belongs to an
-// organization or to a realm.
-type Account struct {
-	Org          OrgID  // empty: it belongs to Realm
-	Realm        string `json:",omitempty"` // GUID
-	UserName     string // lower case, as typed at sign-in: user@domain
-	PasswordHash string `json:"-"` // PHC string, argon2id
-	Address      smtpaddr.Address
-	Roles        []string
-	Enabled      bool
-}
-
-// Roles of an account.
-const (
-	// RoleAdmin may run every administrative operation of its organization.
-	RoleAdmin = "Organization Management"
-	// RoleView may run the reading ones.
-	RoleView = "View-Only Organization Management"
-	// RoleImport may write into every mailbox's calendar.
-	RoleImport = "Mailbox Import Export"
-	// RoleImpersonation may act as any mailbox owner (EWS ExchangeImpersonation).
-	RoleImpersonation = "ApplicationImpersonation"
-)
-
-// Owner is the id of the organization or realm that the account belongs to.
-func (a *Account) Owner() string { return cmp.Or(string(a.Org), a.Realm) }
-
-// HasRole reports whether the account has the role. No role implies another: an
-// administrator who may impersonate has been given that role.
-func (a *Account) HasRole(role string) bool { return slices.Contains(a.Roles, role) }

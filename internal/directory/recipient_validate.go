@@ -137,33 +137,3 @@ func (k CalendarConfiguration) check(c *checker) {
 		c.bad("Calendar.WorkStart", fmt.Sprintf("%d to %d", k.WorkStart, k.WorkEnd), "want minutes of a day, the start before the end")
 	}
 }
-
-// Validate checks name, hash form and roles.
-func (a *Account) Validate() error {
-	c := &checker{}
-	c.of("account", a.UserName)
-	roles, allowed := once{}, []string{RoleAdmin, RoleView}
-	switch {
-	case a.Org == "":
-		c.guid("Realm", a.Realm)
-		if !a.Address.IsZero() {
-			c.bad("Address", a.Address.String(), "an account of a realm has no mailbox")
-		}
-	case a.Realm != "":
-		c.bad("Realm", a.Realm, "the account belongs to an organization already")
-	default:
-		c.guid("Org", string(a.Org))
-		allowed = append(allowed, RoleImport, RoleImpersonation)
-	}
-	if u, err := smtpaddr.Parse(a.UserName); err != nil || u.String() != a.UserName {
-		c.bad("UserName", a.UserName, "is not of the form user@domain in lower case")
-	}
-	if !strings.HasPrefix(a.PasswordHash, "$argon2id$") {
-		c.bad("PasswordHash", "(secret)", "is no argon2id hash")
-	}
-	for _, r := range a.Roles {
-		c.oneOf("Roles", r, allowed...)
-		roles.add(c, "Roles", r, r, "this account already")
-	}
-	return c.err()
-}

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"busybridge/internal/spec/smtpaddr"
@@ -168,7 +169,7 @@ func (o *Organization) checkAuthConfig(c *checker) {
 }
 
 func (o *Organization) checkAuthServers(c *checker) {
-	common, defaults := named(c, "auth server"), once{}
+	common, defaults, hosts := named(c, "auth server"), once{}, map[[2]string]string{}
 	for i := range o.AuthServers {
 		s := &o.AuthServers[i]
 		common(&s.Common)
@@ -187,6 +188,15 @@ func (o *Organization) checkAuthServers(c *checker) {
 		for _, d := range s.DomainName {
 			c.domain("DomainName", d)
 		}
+		// A document of another host that claims the issuer of a server that is
+		// trusted already is an impostor's.
+		if u, err := url.Parse(s.AuthMetadataURL); err == nil && u.Host != "" && s.Realm != "" && s.Type != AuthServerAzureAD {
+			key := [2]string{s.IssuerIdentifier, s.Realm}
+			if other, ok := hosts[key]; ok && !strings.EqualFold(other, u.Host) {
+				c.bad("IssuerIdentifier", s.IssuerIdentifier+"@"+s.Realm, "is that of another auth server, whose metadata come from %s", other)
+			}
+			hosts[key] = u.Host
+		}
 		if s.IsDefaultAuthorizationEndpoint {
 			defaults.add(c, "IsDefaultAuthorizationEndpoint", "true", "", "another auth server")
 		}
@@ -204,11 +214,13 @@ func (o *Organization) checkPartnerApplications(c *checker) {
 		c.realm("IssuerIdentifier", p.IssuerIdentifier)
 		c.https("AuthMetadataURL", p.AuthMetadataURL, false)
 		c.certificates("CertificateStrings", p.CertificateStrings, true)
+		c.certificates("PendingCertificateStrings", p.PendingCertificateStrings, true)
+		c.certificates("DelegateStrings", p.DelegateStrings, true)
 		apps.add(c, "ApplicationIdentifier", p.ApplicationIdentifier, p.ApplicationIdentifier+"@"+p.Realm, "another partner application of the same realm")
 		// oauth-s2s reference 4.6: the two forms exclude each other, and direct
 		// trust without a pinned realm would accept every realm.
 		switch {
-		case p.UseAuthServer && (p.AuthMetadataURL != "" || len(p.CertificateStrings) > 0):
+		case p.UseAuthServer && (p.AuthMetadataURL != "" || len(p.CertificateStrings)+len(p.PendingCertificateStrings)+len(p.DelegateStrings) > 0):
 			c.bad("UseAuthServer", "true", "an application that an auth server vouches for has no metadata or certificates of its own")
 		case !p.UseAuthServer && p.Realm == "":
 			c.bad("Realm", "", "direct trust needs a realm")
@@ -321,6 +333,7 @@ func (o *Organization) checkServers(c *checker) {
 		c.https("InternalURL", s.InternalURL, false)
 		c.https("ExternalURL", s.ExternalURL, false)
 		c.https("AutodiscoverInternalURI", s.AutodiscoverInternalURI, false)
+		c.oneOf("EWSApplications", s.EWSApplications, EWSAnyApplication, EWSDedicatedApplications, EWSNoApplication)
 		for _, site := range s.AutodiscoverSiteScope {
 			c.text("AutodiscoverSiteScope", site, maxName)
 		}

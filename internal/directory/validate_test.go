@@ -140,7 +140,7 @@ func TestOrganizationRules(t *testing.T) {
 
 func TestRealmRules(t *testing.T) {
 	type r = directory.Realm
-	const exchange = `service principal "Microsoft.Exchange": `
+	const exchange, hybrid = `service principal "Microsoft.Exchange": `, `service principal "Hybrid": `
 	id := directory.ExchangeAppID
 	check(t, realm, (*r).Validate, []rule[r]{
 		{"id", func(v *r) { v.ID = "x" }, `realm "contoso": ID "x": is no lower-case GUID`},
@@ -165,6 +165,25 @@ func TestRealmRules(t *testing.T) {
 		{"ends after the certificate", func(v *r) { v.Principals[0].KeyCredentials[0].EndDate = now.AddDate(6, 0, 0) }, exchange + `KeyCredentials.EndDate "2020-05-06T07:08:09Z": is after the certificate ends at 2019-05-06T07:08:09Z`},
 		{"starts before the certificate", func(v *r) { v.Principals[0].KeyCredentials[0].StartDate = now.Add(-time.Second) }, exchange + `KeyCredentials.StartDate "2014-05-06T07:08:08Z": is before the certificate becomes valid at 2014-05-06T07:08:09Z`},
 		{"empty span", func(v *r) { v.Principals[0].KeyCredentials[0].EndDate = now }, exchange + `KeyCredentials.EndDate "2014-05-06T07:08:09Z": is not after the start 2014-05-06T07:08:09Z`},
+
+		{"role without id", func(v *r) { v.Principals[1].AppRoles[0].ID, v.Principals[1].AppRoleAssignments = "", nil }, hybrid + `AppRoles.ID "": is no lower-case GUID`},
+		{"role twice", func(v *r) { v.Principals[1].AppRoles = append(v.Principals[1].AppRoles, v.Principals[1].AppRoles[0]) },
+			hybrid + `AppRoles.ID "` + guid(5) + `": is taken by another role` + "\n" + hybrid + `AppRoles.Value "Rooms.Read": is taken by another role`},
+		{"role of the cloud's own name", func(v *r) {
+			v.Principals[0].AppRoles = []directory.AppRole{{ID: guid(8), Value: "full_access_as_app", DisplayName: "x"}}
+		}, exchange + `AppRoles.Value "full_access_as_app": is taken by another role`},
+		{"role of two words", func(v *r) { v.Principals[1].AppRoles[0].Value = "Read rooms" }, hybrid + `AppRoles.Value "Read rooms": want 1 to 250 characters of ASCII without spaces`},
+		{"role without value", func(v *r) { v.Principals[1].AppRoles[0].Value = "" }, hybrid + `AppRoles.Value "": want 1 to 250 characters of ASCII without spaces`},
+		{"a role of nobody", func(v *r) { v.Principals[1].AppRoleAssignments[0].RoleID = guid(8) }, hybrid + `AppRoleAssignments.RoleID "` + guid(8) + `": is no role of an application ` + guid(1) + ` of the realm`},
+		{"a role of another application", func(v *r) { v.Principals[1].AppRoleAssignments[0].ResourceID = guid(2) }, hybrid + `AppRoleAssignments.RoleID "` + directory.RoleFullAccessAsApp.ID + `": is no role of an application ` + guid(2) + ` of the realm`},
+		{"a role of an application that is absent", func(v *r) { v.Principals[1].AppRoleAssignments[0].ResourceID = guid(9) }, hybrid + `AppRoleAssignments.RoleID "` + directory.RoleFullAccessAsApp.ID + `": is no role of an application ` + guid(9) + ` of the realm`},
+		{"given twice", func(v *r) {
+			again := v.Principals[1].AppRoleAssignments[0]
+			again.ID = guid(8)
+			v.Principals[1].AppRoleAssignments = append(v.Principals[1].AppRoleAssignments, again)
+		}, hybrid + `AppRoleAssignments.RoleID "` + directory.RoleFullAccessAsApp.ID + `": is taken by another assignment to the same application`},
+		{"assignment twice", func(v *r) { v.Principals[1].AppRoleAssignments[1].ID = guid(6) }, hybrid + `AppRoleAssignments.ID "` + guid(6) + `": is taken by another assignment`},
+		{"tokens of a version to come", func(v *r) { v.Principals[1].TokenVersion = 3 }, hybrid + `TokenVersion "3": want 1 or 2`},
 	})
 }
 
@@ -242,12 +261,42 @@ func TestAccountAndAuthorityRules(t *testing.T) {
 		{"lifetime", func(v *c) { v.TokenLifetime = 25 * time.Hour }, `authorization server "21vianet": TokenLifetime "25h0m0s": want more than 0 and at most 24h0m0s`},
 		{"no certificate", func(v *c) { v.Certificates = nil }, `authorization server "21vianet": Certificates "": is empty`},
 		{"first without key", func(v *c) { v.Certificates = slices.Clone(v.Certificates); v.Certificates[0].Key = nil }, `certificate "` + keys().rsa.Thumbprint + `": Key "": the first certificate signs and needs its private key`},
+		{"first is the next", func(v *c) { v.Certificates = staged(v.Certificates[0]) }, `certificate "` + keys().rsa.Thumbprint + `": EffectiveAt "` + keys().rsa.Thumbprint + `": the first certificate signs: it is neither the next nor a former one`},
 		{"EC key", func(v *c) { v.Certificates = []directory.Certificate{keys().ec} }, `certificate "` + keys().ec.Thumbprint + `": DER "` + keys().ec.Thumbprint + `": an authorization server signs with RSA`},
 		{"host", func(v *c) { v.Cloud.ACSHost = "https://acs" }, `cloud "21vianet": ACSHost "https://acs": is no domain name`},
 	})
 	for name, cloud := range directory.Clouds {
 		if err := (&c{Cloud: cloud, Certificates: []directory.Certificate{keys().rsa}, TokenLifetime: time.Hour}).Validate(); err != nil || cloud.Name != name {
 			t.Errorf("preset %s: %v", name, err)
+		}
+	}
+}
+
+// staged is the certificate as the next one of an authorization server.
+func staged(c directory.Certificate) []directory.Certificate {
+	c.EffectiveAt = &now
+	return []directory.Certificate{c}
+}
+
+func TestNextCertificateOfAnAuthority(t *testing.T) {
+	first, other := keys().rsa, keys().weak
+	for _, c := range []struct {
+		name   string
+		change func(next *directory.Certificate)
+		want   string // "": allowed
+	}{
+		{"next", func(k *directory.Certificate) { k.EffectiveAt = &now }, ""},
+		{"former", func(k *directory.Certificate) { k.RetiredAt = &now }, ""},
+		{"former without key", func(k *directory.Certificate) { k.RetiredAt, k.Key = &now, nil }, ""},
+		{"next without key", func(k *directory.Certificate) { k.EffectiveAt, k.Key = &now, nil }, "the next certificate is going to sign and needs its private key"},
+		{"both", func(k *directory.Certificate) { k.EffectiveAt, k.RetiredAt = &now, &now }, "is both the next certificate and a former one"},
+	} {
+		k := other
+		c.change(&k)
+		a := directory.AuthorityConfig{Cloud: directory.Clouds["21vianet"], Certificates: []directory.Certificate{first, k}, TokenLifetime: time.Hour}
+		err := a.Validate()
+		if (err == nil) != (c.want == "") || err != nil && !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
 }

@@ -7,34 +7,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/google/uuid"
-
 	"busybridge/internal/audit"
 )
-
-// Record keeps the event. An event without a time gets the current one.
-func (s *Store) Record(ctx context.Context, e audit.Event) error {
-	return s.Change(ctx, func(tx *Tx) error { return tx.Record(ctx, e) })
-}
-
-// Record is that of Store, in this transaction.
-func (t *Tx) Record(ctx context.Context, e audit.Event) error {
-	if e.At.IsZero() {
-		e.At = t.now
-	}
-	// A version 7 id keeps the order of events of one microsecond.
-	id, err := uuid.NewV7()
-	if err != nil {
-		return fmt.Errorf("record %s: %w", e.Operation, err)
-	}
-	_, err = t.tx.ExecContext(ctx, `INSERT INTO audit_events (org_id, at, event_id, actor, operation, object, before, after, outcome, request_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		e.Org, e.At.UnixMicro(), id.String(), e.Actor, e.Operation, e.Object, e.Before, e.After, e.Outcome, e.RequestID)
-	if err != nil {
-		return fmt.Errorf("record %s: %w", e.Operation, err)
-	}
-	return nil
-}
 
 // AuditEvents streams the events that f chooses, the newest first. Events that
 // are recorded meanwhile are left out.

@@ -110,9 +110,12 @@ func (s *Store) Organizations(ctx context.Context) ([]*directory.Organization, e
 }
 
 // OrganizationsAt returns the organizations with a server of that host name, by
-// name. There may be none.
+// name. There may be none. The slice is shared, and not to be changed.
 func (s *Store) OrganizationsAt(ctx context.Context, host string) ([]*directory.Organization, error) {
-	return s.organizations(ctx, s.stmts.organizationsAt, strings.ToLower(host))
+	host = strings.ToLower(host)
+	return s.freshHosts.get(s, host, func() ([]*directory.Organization, error) {
+		return s.organizations(ctx, s.stmts.organizationsAt, host)
+	})
 }
 
 func (s *Store) organizations(ctx context.Context, stmt *sql.Stmt, args ...any) ([]*directory.Organization, error) {

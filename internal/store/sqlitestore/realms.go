@@ -37,12 +37,14 @@ func (s *Store) Realm(ctx context.Context, idOrDomain string) (*directory.Realm,
 			return nil, fmt.Errorf("realm of %w: %w", err, directory.ErrNotFound)
 		}
 	}
-	var id string
-	var version int64
-	if err := s.stmts.realm.QueryRowContext(ctx, key).Scan(&id, &version); err != nil {
-		return nil, fmt.Errorf("realm %q: %w", idOrDomain, missing(err))
-	}
-	return s.realm(ctx, id, version)
+	return s.freshRealms.get(s, key, func() (*directory.Realm, error) {
+		var id string
+		var version int64
+		if err := s.stmts.realm.QueryRowContext(ctx, key).Scan(&id, &version); err != nil {
+			return nil, fmt.Errorf("realm %q: %w", idOrDomain, missing(err))
+		}
+		return s.realm(ctx, id, version)
+	})
 }
 
 func (s *Store) realm(ctx context.Context, id string, version int64) (*directory.Realm, error) {
@@ -198,10 +200,14 @@ type authoritySnapshot struct {
 // AuthorityConfig returns the configuration of the authorization server: shared,
 // and not to be changed. It is ErrNotFound until it was set.
 func (s *Store) AuthorityConfig(ctx context.Context) (*directory.AuthorityConfig, error) {
+	return s.freshConfig.get(s, struct{}{}, func() (*directory.AuthorityConfig, error) { return s.readAuthorityConfig(ctx) })
+}
+
+func (s *Store) readAuthorityConfig(ctx context.Context) (*directory.AuthorityConfig, error) {
 	s.mu.RLock()
 	was := s.authority
 	s.mu.RUnlock()
-	is, err := s.scanAuthority(s.stmts.setting.QueryRowContext(ctx, authoritySetting), was)
+	is, err := s.scanAuthority(s.stmts.setting.QueryRowContext(ctx, authoritySetting, was.version), was)
 	if err != nil {
 		return nil, fmt.Errorf("authority configuration: %w", err)
 	}

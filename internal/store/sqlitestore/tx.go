@@ -24,6 +24,11 @@ type Tx struct {
 // Change runs fn in one write transaction, which is kept when fn returns nil.
 // fn must not use the Store's own changing methods: they would wait for it.
 func (s *Store) Change(ctx context.Context, fn func(*Tx) error) error {
+	defer s.generation.Add(1)
+	return s.change(ctx, fn)
+}
+
+func (s *Store) change(ctx context.Context, fn func(*Tx) error) error {
 	return s.tx(ctx, func(tx *sql.Tx) error { return fn(&Tx{s: s, tx: tx, now: s.clock()}) })
 }
 
@@ -49,7 +54,7 @@ func missing(err error) error {
 // statements are the look-ups of the hot path, prepared on the readers.
 type statements struct {
 	organizations, organizationsAt, organizationVersion, organizationByDomain, organizationByTenant,
-	recipient, recipientByID, recipientByUPN, account, realm, setting *sql.Stmt
+	recipient, recipientByID, recipientByUPN, account, accountByCertificate, networkSeen, realm, setting *sql.Stmt
 }
 
 func (s *Store) prepare(ctx context.Context) error {
@@ -67,8 +72,12 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.recipientByID, recipientByID},
 		{&s.stmts.recipientByUPN, `SELECT recipient_id, body FROM recipients WHERE org_id = $1 AND upn_key = $2 AND upn_key <> ''`},
 		{&s.stmts.account, accountByName},
+		{&s.stmts.accountByCertificate, accountByCert},
+		{&s.stmts.networkSeen, `SELECT last_seen FROM account_networks WHERE user_name = $1 AND network = $2`},
 		{&s.stmts.realm, realmByKey},
-		{&s.stmts.setting, `SELECT version, body, sealed FROM settings WHERE name = $1`},
+		// What the caller has already is not read again.
+		{&s.stmts.setting, `SELECT version, CASE version WHEN $2 THEN NULL ELSE body END, CASE version WHEN $2 THEN '' ELSE sealed END
+			FROM settings WHERE name = $1`},
 	} {
 		var err error
 		if *p.stmt, err = s.read.PrepareContext(ctx, p.query); err != nil { //nolint:sqlclosecheck // they live as long as the store

@@ -86,7 +86,7 @@ func Organization(name, domain string) *directory.Organization {
 		AddressSpaces: []directory.AvailabilityAddressSpace{{
 			Common: named("tailspintoys.com"), ForestName: "tailspintoys.com", AccessMethod: "OrgWideFB", UserName: "svc@tailspintoys.com", Password: directory.Secret("correct horse"),
 		}},
-		AvailabilityConfig: directory.AvailabilityConfig{OrgWideAccount: "svc@" + domain},
+		AvailabilityConfig: directory.AvailabilityConfig{OrgWideAccount: "svc@" + domain, RevealUnknownRecipients: true},
 		Servers: []directory.Server{{
 			Common: named("MAIL"), HostNames: []string{"mail." + domain, "autodiscover." + domain}, AdminDisplayVersion: directory.OAuthVersion,
 			ExternalURL: "https://mail." + domain + "/ews/exchange.asmx", OAuthAuthentication: true, AutodiscoverSiteScope: []string{"Headquarters"},
@@ -109,15 +109,19 @@ func Mailbox(org directory.OrgID, address string) *directory.Recipient {
 
 // Realm returns a valid realm whose initial domain is domain.
 func Realm(domain string) *directory.Realm {
+	exchange := uuid.NewString()
 	return &directory.Realm{
 		ID: uuid.NewString(), Name: domain, ServiceHosts: []string{"partner.outlook.cn"},
 		Domains: []directory.VerifiedDomain{{Name: domain, Initial: true, Default: true}},
 		Principals: []directory.ServicePrincipal{{
-			ObjectID: uuid.NewString(), AppPrincipalID: directory.ExchangeAppID, DisplayName: "Microsoft.Exchange", AccountEnabled: true, TrustedForDelegation: true,
+			ObjectID: exchange, AppPrincipalID: directory.ExchangeAppID, DisplayName: "Microsoft.Exchange", AccountEnabled: true, TrustedForDelegation: true,
 			ServicePrincipalNames: []string{directory.ExchangeAppID, directory.ExchangeAppID + "/partner.outlook.cn", directory.ExchangeAppID + "/*." + domain},
 			KeyCredentials: []directory.KeyCredential{{
 				KeyID: uuid.NewString(), Type: "Asymmetric", Usage: "Verify", Value: signing().DER, StartDate: now, EndDate: now.AddDate(1, 0, 0),
 			}},
+			AppRoles:           []directory.AppRole{{ID: "2e1d0c9b-0001-4000-8000-000000000001", Value: "Rooms.Read", DisplayName: "Read rooms", Enabled: true}},
+			AppRoleAssignments: []directory.AppRoleAssignment{{ID: uuid.NewString(), ResourceID: exchange, RoleID: directory.RoleFullAccessAsApp.ID, CreatedAt: now}},
+			TokenVersion:       2,
 		}},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,10 @@ type Store interface {
 
 	Account(ctx context.Context, userName string) (*directory.Account, error)
 	Accounts(ctx context.Context, owner string) ([]*directory.Account, error)
+	AccountByCertificate(ctx context.Context, fingerprint string) (*directory.Account, error)
+	AccountsAt(ctx context.Context, org directory.OrgID, a smtpaddr.Address) ([]*directory.Account, error)
+	NetworkSeen(ctx context.Context, userName string, network netip.Prefix) (time.Time, error)
+	NoteNetwork(ctx context.Context, userName string, network netip.Prefix, at time.Time) error
 	PutAccount(context.Context, *directory.Account) error
 	DeleteAccount(ctx context.Context, owner, userName string) error
 
@@ -91,6 +96,8 @@ func Run(t *testing.T, create func(testing.TB) Database) {
 		{"recipients stream by name in pages", recipientStream},
 		{"accounts are unique in the deployment", accounts},
 		{"an account belongs to an organization or to a realm", realmAccounts},
+		{"app passwords and certificates belong to an account", signInMeans},
+		{"the networks of an account are noted", accountNetworks},
 		{"a realm is found by its id and every verified domain", realms},
 		{"the authority configuration keeps its keys", authority},
 		{"audit events are kept by organization and come newest first", auditEvents},
@@ -774,6 +781,95 @@ func realmAccounts(t *testing.T, e *env) {
 	e.must(e.DeleteAccount(ctx, r.ID, want.UserName))
 	_, err = e.Account(ctx, want.UserName)
 	e.wantErr(err, directory.ErrNotFound)
+}
+
+func signInMeans(t *testing.T, e *env) {
+	ctx := t.Context()
+	o, other := e.organization("Contoso", "contoso.com"), e.organization("Fabrikam", "fabrikam.com")
+	first, second := strings.Repeat("0a", 32), strings.Repeat("0b", 32)
+	account := func(org directory.OrgID, name string) *directory.Account {
+		return &directory.Account{Org: org, UserName: name, PasswordHash: "$argon2id$x", Address: smtpaddr.Must(name), Enabled: true}
+	}
+	want := account(o.ID, "alice@contoso.com")
+	want.AppPasswords = []directory.AppPassword{
+		{ID: uuid.NewString(), Name: "phone", Hash: "$sha256$eA", WhenCreated: now, LastUsed: now.Add(time.Hour)},
+		{ID: uuid.NewString(), Name: "script", Hash: "$sha256$eQ", WhenCreated: now},
+	}
+	want.Certificates = []string{first, second}
+	e.must(e.PutAccount(ctx, want))
+	found := func(what, fingerprint string, want *directory.Account) {
+		t.Helper()
+		got, err := e.AccountByCertificate(ctx, fingerprint)
+		e.must(err)
+		equal(t, what, want, got)
+	}
+	for range 2 {
+		found("account of the first certificate", first, want)
+		found("account of the second certificate", second, want)
+		at, err := e.AccountsAt(ctx, o.ID, want.Address)
+		e.must(err)
+		equal(t, "accounts of an address", []*directory.Account{want}, at)
+		e.reopen()
+	}
+	if at, err := e.AccountsAt(ctx, other.ID, want.Address); err != nil || at != nil {
+		t.Errorf("accounts of an address elsewhere: %v, %v", at, err)
+	}
+	bob := account(other.ID, "bob@fabrikam.com")
+	bob.Certificates = []string{second}
+	e.wantErr(e.PutAccount(ctx, bob), directory.ErrExists)
+	_, err := e.Account(ctx, bob.UserName)
+	e.wantErr(err, directory.ErrNotFound)
+
+	want.Certificates, want.AppPasswords = want.Certificates[:1], want.AppPasswords[1:]
+	e.must(e.PutAccount(ctx, want))
+	found("account with less", first, want)
+	e.must(e.PutAccount(ctx, bob))
+	found("account that has the certificate now", second, bob)
+	e.must(e.DeleteAccount(ctx, string(o.ID), want.UserName))
+	for _, f := range []string{first, "", "x"} {
+		_, err := e.AccountByCertificate(ctx, f)
+		e.wantErr(err, directory.ErrNotFound)
+	}
+}
+
+func accountNetworks(t *testing.T, e *env) {
+	ctx := t.Context()
+	o := e.organization("Contoso", "contoso.com")
+	const alice = "alice@contoso.com"
+	put := func() {
+		t.Helper()
+		e.must(e.PutAccount(ctx, &directory.Account{Org: o.ID, UserName: alice, PasswordHash: "$argon2id$x", Enabled: true}))
+	}
+	seen := func(what, user string, network netip.Prefix, want time.Time) {
+		t.Helper()
+		got, err := e.NetworkSeen(ctx, user, network)
+		e.must(err)
+		equal(t, what, want, got)
+	}
+	put()
+	home, away := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")
+	e.must(e.NoteNetwork(ctx, alice, home, now))
+	e.must(e.NoteNetwork(ctx, alice, home, now.Add(time.Hour)))
+	put()
+	for range 2 {
+		seen("home", alice, home, now.Add(time.Hour))
+		seen("away", alice, away, time.Time{})
+		seen("home of another", "bob@contoso.com", home, time.Time{})
+		e.reopen()
+	}
+	e.must(e.NoteNetwork(ctx, "nobody@contoso.com", home, now))
+	seen("home of nobody", "nobody@contoso.com", home, time.Time{})
+
+	e.must(e.NoteNetwork(ctx, alice, away, now.Add(2*time.Hour)))
+	for i := range 63 { // with away as many as are kept
+		e.must(e.NoteNetwork(ctx, alice, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32), now.Add(3*time.Hour)))
+	}
+	seen("home, which was longest ago", alice, home, time.Time{})
+	seen("away", alice, away, now.Add(2*time.Hour))
+
+	e.must(e.DeleteAccount(ctx, string(o.ID), alice))
+	put()
+	seen("away, of an account that is new", alice, away, time.Time{})
 }
 
 func realms(t *testing.T, e *env) {

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"slices"
+	"strings"
 
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/acs"
@@ -25,7 +26,7 @@ func (a anchor) certificates() []string {
 // ownRealm reports whether realm, of an audience, names the organization: step
 // 11 of oauth-s2s 4.5. An accepted domain with "*" is no realm.
 func (a anchor) ownRealm(realm string) bool {
-	if realm == "" {
+	if realm == "" || strings.HasPrefix(realm, "*") {
 		return false
 	}
 	switch realm {

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,9 +11,12 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
@@ -42,8 +46,9 @@ type AuthorityConfig struct {
 	// asked for, for the list tells a stranger all domains of a tenant.
 	ShowAllDomains bool
 	// ReuseFor is how long the token issued to a principal for a resource is
-	// handed out again instead of a new one; default 0: never. The assertion is
-	// checked each time, and any change of the realm ends it.
+	// handed out again instead of a new one; default 5 minutes, negative: never.
+	// At least three quarters of its life are left then. The request is checked
+	// and recorded each time, and any change of the realm ends it.
 	ReuseFor time.Duration
 	// MaxSigning bounds the signatures made at one time, so that cheap requests
 	// find a processor; default GOMAXPROCS-1, at least 1.
@@ -74,24 +79,12 @@ type Authority struct {
 	cfg        AuthorityConfig
 	signers    signers
 	verifiers  verifiers
-	signing    chan struct{} // a place for each signature under way
-	waiting    atomic.Int64
+	queue      *signingQueue
+	records    gate                                  // of tokens that were issued
 	assertions *recent[[sha256.Size]byte, time.Time] // seen, with their exp
-	issued     *recent[issueKey, issue]
+	issued     *reuse
 	refusals   *rate.Limiter
 	unkept     atomic.Int64 // refusals not kept since the last one that was
-}
-
-type issueKey struct {
-	realm           string
-	version         int64
-	caller          string // object id
-	resource, thumb string
-}
-
-type issue struct {
-	resp *acs.TokenResponse
-	at   time.Time
 }
 
 // NewAuthority checks the configuration.
@@ -106,24 +99,33 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		cfg.MaxWaiting = 256
 	}
 	return &Authority{cfg: cfg, signers: newSigners(), verifiers: newVerifiers(),
-		signing: make(chan struct{}, cfg.MaxSigning), assertions: newRecent[[sha256.Size]byte, time.Time](8192),
-		issued:   newRecent[issueKey, issue](4096),
+		queue: newSigningQueue(cfg.MaxSigning, cfg.MaxWaiting), assertions: newRecent[[sha256.Size]byte, time.Time](8192),
+		issued:   newReuse(orDefault(cfg.ReuseFor, 5*time.Minute), 4096),
 		refusals: rate.NewLimiter(refusalsPerSecond, refusalBurst)}, nil
 }
 
-// Serves reports whether host (lower case, without port) is one of the
-// authorization server's.
-func (a *Authority) Serves(ctx context.Context, host string) (bool, error) {
+// Serves reports what is served at host (lower case, without port): ACS at its own
+// host, Entra ID at the login hosts. In some clouds they are one (oauth-s2s 0.2).
+func (a *Authority) Serves(ctx context.Context, host string) (isACS, isLogin bool, err error) {
 	cfg, err := a.cfg.Authority(ctx)
 	if err != nil {
-		return false, fmt.Errorf("authority: configuration: %w", err)
+		return false, false, fmt.Errorf("authority: configuration: %w", err)
 	}
-	return serves(cfg, host), nil
+	return servesACS(cfg, host), loginHost(cfg, host) != "", nil
 }
 
-func serves(cfg *directory.AuthorityConfig, host string) bool {
-	return acs.SameHost(cfg.Cloud.ACSHost, host) ||
-		slices.ContainsFunc(cfg.Cloud.LoginHosts, func(h string) bool { return acs.SameHost(h, host) })
+func servesACS(cfg *directory.AuthorityConfig, host string) bool {
+	return acs.SameHost(cfg.Cloud.ACSHost, host)
+}
+
+// loginHost is the login host that host is, or "". A cloud without an issuer of
+// Entra's kind has none.
+func loginHost(cfg *directory.AuthorityConfig, host string) string {
+	at := slices.IndexFunc(cfg.Cloud.LoginHosts, func(h string) bool { return acs.SameHost(h, host) })
+	if at < 0 || cfg.Cloud.V1IssuerBase == "" {
+		return ""
+	}
+	return cfg.Cloud.LoginHosts[at]
 }
 
 // Metadata is the document of a tenant, which may be named by GUID or verified
@@ -134,8 +136,8 @@ func (a *Authority) Metadata(ctx context.Context, realm, host string) (*acs.Docu
 	if err != nil {
 		return nil, fmt.Errorf("metadata of %q: %w", realm, err)
 	}
-	if !serves(cfg, host) {
-		return nil, fmt.Errorf("metadata of %q: host %q is not the authority's: %w", realm, host, directory.ErrNotFound)
+	if !servesACS(cfg, host) {
+		return nil, fmt.Errorf("metadata of %q: host %q is not that of ACS: %w", realm, host, directory.ErrNotFound)
 	}
 	realm = strings.ToLower(realm)
 	r, err := a.cfg.Realms.Realm(ctx, realm)
@@ -170,16 +172,16 @@ func (a *Authority) FederationMetadata(ctx context.Context, realm, host string) 
 	if err != nil {
 		return nil, fmt.Errorf("federation metadata of %q: %w", realm, err)
 	}
-	at := slices.IndexFunc(cfg.Cloud.LoginHosts, func(h string) bool { return acs.SameHost(h, host) })
-	if at < 0 || cfg.Cloud.V1IssuerBase == "" {
+	at := loginHost(cfg, host)
+	if at == "" {
 		return nil, fmt.Errorf("federation metadata of %q: there is none at host %q: %w", realm, host, directory.ErrNotFound)
 	}
 	r, err := a.cfg.Realms.Realm(ctx, strings.ToLower(realm))
 	if err != nil {
 		return nil, fmt.Errorf("federation metadata of %q: %w", realm, err)
 	}
-	d := &fedmeta.Document{ID: "_" + r.ID, EntityID: strings.TrimSuffix(cfg.Cloud.V1IssuerBase, "/") + "/" + r.ID + "/",
-		Endpoint: "https://" + cfg.Cloud.LoginHosts[at] + "/" + r.ID + "/wsfed"}
+	d := &fedmeta.Document{ID: "_" + r.ID, EntityID: issuerV1(cfg, r.ID),
+		Endpoint: "https://" + at + "/" + r.ID + "/wsfed"}
 	for i := range cfg.Certificates {
 		d.Certificates = append(d.Certificates, cfg.Certificates[i].DER)
 	}
@@ -197,29 +199,39 @@ func (a *Authority) Issue(ctx context.Context, realm string, req acs.TokenReques
 	}
 	g := &grant{a: a, cfg: cfg, now: now, req: req}
 	resp, err := g.run(ctx, realm)
+	if err := a.finish(ctx, g, err, cfg.Cloud.ACSHost); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// finish records what came of a grant. A refusal, which err is then, is completed
+// as an answer of host.
+func (a *Authority) finish(ctx context.Context, g *grant, err error, host string) error {
 	refusal, refused := errors.AsType[*acs.Error](err)
 	switch {
 	case err == nil:
+		a.records.pass(a.queue.busy())
 		if err := a.record(ctx, g, "done"); err != nil {
-			return nil, fmt.Errorf("issue token: audit: %w", err)
+			return fmt.Errorf("issue token: audit: %w", err)
 		}
-		return resp, nil
+		return nil
 	case !refused:
-		return nil, fmt.Errorf("issue token: %w", err)
+		return fmt.Errorf("issue token: %w", err)
 	}
-	if a.refusals.AllowN(now, 1) {
+	if a.refusals.AllowN(g.now, 1) {
 		g.unkept = a.unkept.Swap(0)
 		if err := a.record(ctx, g, refusal.Code+": "+refusal.Description); err != nil {
-			return nil, fmt.Errorf("refuse token: audit: %w", err)
+			return fmt.Errorf("refuse token: audit: %w", err)
 		}
 	} else {
 		a.unkept.Add(1)
 	}
-	correlation := req.CorrelationID
+	correlation := g.req.CorrelationID
 	if uuid.Validate(correlation) != nil {
 		correlation = uuid.NewString()
 	}
-	return nil, refusal.Finish(uuid.NewString(), correlation, cfg.Cloud.ACSHost, now)
+	return refusal.Finish(uuid.NewString(), correlation, host, g.now)
 }
 
 // record keeps what was done for a grant, without the assertion.
@@ -341,7 +353,21 @@ func (g *grant) credential(t *jose.Token, p *directory.ServicePrincipal) error {
 	if !ok {
 		return badKey("The header has no x5t.")
 	}
-	g.thumbprint = strings.ToUpper(hex.EncodeToString(sum[:]))
+	if why := g.signedBy(t, p, sum[:], nil, jose.RS256); why != "" {
+		return badKey(why)
+	}
+	return nil
+}
+
+// signedBy finds the key credential that is known by the SHA-1 and the SHA-256 of
+// its certificate, one of which may be nil, and checks the signature. It returns
+// what is wrong with it, or "".
+func (g *grant) signedBy(t *jose.Token, p *directory.ServicePrincipal, sum, sum256 []byte, algorithms ...string) string {
+	named := sum
+	if named == nil {
+		named = sum256
+	}
+	g.thumbprint = strings.ToUpper(hex.EncodeToString(named))
 	by := fmt.Sprintf(", Thumbprint of key used by client: '%s'", g.thumbprint)
 	var stale *directory.KeyCredential
 	for i := range p.KeyCredentials {
@@ -350,24 +376,27 @@ func (g *grant) credential(t *jose.Token, p *directory.ServicePrincipal) error {
 			continue
 		}
 		c := g.a.verifiers.certificate(k.Value)
-		if c.key == nil || c.sum != sum {
+		if c.key == nil || sum != nil && !bytes.Equal(c.sum[:], sum) {
+			continue
+		}
+		if other := sha256.Sum256(k.Value); sum256 != nil && !bytes.Equal(other[:], sum256) {
 			continue
 		}
 		if g.now.Before(k.StartDate) || g.now.After(k.EndDate) || g.now.Before(c.notBefore) || g.now.After(c.notAfter) {
 			stale = k
 			continue
 		}
-		if t.VerifyRS256(c.key) != nil {
-			return badKey("The key was found, but use of the key to verify the signature failed." + by)
+		if t.Verify(c.key, algorithms...) != nil {
+			return "The key was found, but use of the key to verify the signature failed." + by
 		}
-		return nil
+		return ""
 	}
 	if stale != nil {
 		const layout = "01/02/2006 15:04:05"
-		return badKey(fmt.Sprintf("The key used is expired.%s, Found key 'Start=%s, End=%s'", by,
-			stale.StartDate.UTC().Format(layout), stale.EndDate.UTC().Format(layout)))
+		return fmt.Sprintf("The key used is expired.%s, Found key 'Start=%s, End=%s'", by,
+			stale.StartDate.UTC().Format(layout), stale.EndDate.UTC().Format(layout))
 	}
-	return badKey("The key was not found." + by)
+	return "The key was not found." + by
 }
 
 // claims checks audience and times. A replay within its life is let pass and
@@ -379,45 +408,72 @@ func (g *grant) claims(t *jose.Token) error {
 		return badClient(fmt.Sprintf("AADSTS700023: Client assertion audience claim does not match Realm issuer. Audience was '%s'.", clip(text)), 700023)
 	}
 	nbf, exp, err := t.Times()
-	switch {
-	case err != nil:
+	if err != nil {
 		return badClient("AADSTS700024: Client assertion is not within its valid time range: "+err.Error()+".", 700024)
+	}
+	return g.life(nbf, exp, sha256.Sum256([]byte(g.req.Assertion)))
+}
+
+// life checks that an assertion is valid now, and for how long. Seen stands for the
+// assertion among those that were sent before.
+func (g *grant) life(nbf, exp time.Time, seen [sha256.Size]byte) error {
+	switch {
 	case exp.Sub(nbf) > maxAssertionLifetime:
 		return badClient(fmt.Sprintf("AADSTS700024: Client assertion is not within its valid time range: it is valid for %v, limit %v.", exp.Sub(nbf), maxAssertionLifetime), 700024)
 	case g.now.Before(nbf.Add(-authoritySkew)) || !g.now.Before(exp.Add(authoritySkew)):
 		return badClient(fmt.Sprintf("AADSTS700024: Client assertion is not within its valid time range. Current time: %s, assertion valid from %s, expiry time of assertion %s.",
 			g.now.UTC().Format(time.RFC3339), nbf.Format(time.RFC3339), exp.Format(time.RFC3339)), 700024)
 	}
-	sum := sha256.Sum256([]byte(g.req.Assertion))
-	if _, g.replayed = g.a.assertions.get(sum); g.replayed {
+	if _, g.replayed = g.a.assertions.get(seen); g.replayed {
 		g.a.cfg.Log.Info("assertion was sent before", "realm", g.realm.ID, "caller", g.caller)
 	}
-	g.a.assertions.put(sum, exp)
+	g.a.assertions.put(seen, exp)
 	return nil
 }
 
 // resource checks that the audience asked for is registered in the tenant.
 func (g *grant) resource() error {
-	notFound := func() error {
-		return deny(400, "invalid_resource", fmt.Sprintf("AADSTS500011: The resource principal named %s was not found in the tenant named %s. "+
-			"This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. "+
-			"You might have sent your authentication request to the wrong tenant.", clip(g.req.Resource), g.realm.ID), 500011)
-	}
 	aud, err := acs.ParseAudience(g.req.Resource)
 	if err != nil {
-		return notFound()
+		return g.noResource(g.req.Resource)
 	}
 	if !names(g.realm, aud.Realm) {
 		return g.disagrees("resource", aud.Realm)
 	}
 	if p := principal(g.realm, aud.PID); p == nil || !coversHost(p, aud) {
-		return notFound()
+		return g.noResource(g.req.Resource)
 	}
 	return nil
 }
 
+// noResource: there is no application of this name in the tenant.
+func (g *grant) noResource(name string) error {
+	return deny(400, "invalid_resource", fmt.Sprintf("AADSTS500011: The resource principal named %s was not found in the tenant named %s. "+
+		"This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. "+
+		"You might have sent your authentication request to the wrong tenant.", clip(name), g.realm.ID), 500011)
+}
+
 // issue signs the token of oauth-s2s 4.1, or hands out the last one again.
 func (g *grant) issue(ctx context.Context, caller *directory.ServicePrincipal) (*acs.TokenResponse, error) {
+	t, err := g.token(ctx, caller, g.req.Resource, func(w *jose.Writer, from, until int64) {
+		authority := acs.PrincipalName{PID: g.cfg.Cloud.ACSPrincipalID, Realm: g.realm.ID}.String()
+		w.Text("aud", g.req.Resource).Text("iss", authority)
+		w.Number("iat", from).Number("nbf", from).Number("exp", until)
+		w.Text("identityprovider", authority)
+		w.Text("nameid", acs.PrincipalName{PID: caller.AppPrincipalID, Realm: g.realm.ID}.String())
+		w.Text("oid", caller.ObjectID).Text("sub", caller.ObjectID)
+		w.Text("trustedfordelegation", strconv.FormatBool(caller.TrustedForDelegation))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &acs.TokenResponse{TokenType: "Bearer", ExpiresIn: t.left(g.now), NotBefore: t.notBefore,
+		ExpiresOn: t.expires, Resource: g.req.Resource, AccessToken: t.text}, nil
+}
+
+// token is a token for the caller with the claims that write adds, signed now or
+// lately. Resource tells it from the caller's other tokens of the same realm.
+func (g *grant) token(ctx context.Context, caller *directory.ServicePrincipal, resource string, write func(w *jose.Writer, from, until int64)) (*issuedToken, error) {
 	if len(g.cfg.Certificates) == 0 {
 		return nil, fmt.Errorf("authority: %w", ErrNoCertificate)
 	}
@@ -425,50 +481,32 @@ func (g *grant) issue(ctx context.Context, caller *directory.ServicePrincipal) (
 	if err != nil {
 		return nil, fmt.Errorf("authority: %w", err)
 	}
-	key := issueKey{g.realm.ID, g.realm.Version, caller.ObjectID, g.req.Resource, s.x5t}
-	if old, ok := g.a.issued.get(key); ok && g.now.Sub(old.at) < g.a.cfg.ReuseFor && g.now.Before(old.resp.ExpiresOn) {
-		g.reused = true
-		again := *old.resp
-		again.ExpiresIn = again.ExpiresOn.Sub(g.now).Truncate(time.Second)
-		return &again, nil
-	}
-	from := g.now.Add(-backdating).Truncate(time.Second)
-	until := from.Add(backdating + orDefault(g.cfg.TokenLifetime, defaultTokenLifetime))
-	authority := acs.PrincipalName{PID: g.cfg.Cloud.ACSPrincipalID, Realm: g.realm.ID}.String()
-	var w jose.Writer
-	w.Text("aud", g.req.Resource).Text("iss", authority)
-	w.Number("iat", from.Unix()).Number("nbf", from.Unix()).Number("exp", until.Unix())
-	w.Text("identityprovider", authority)
-	w.Text("nameid", acs.PrincipalName{PID: caller.AppPrincipalID, Realm: g.realm.ID}.String())
-	w.Text("oid", caller.ObjectID).Text("sub", caller.ObjectID)
-	w.Text("trustedfordelegation", fmt.Sprint(caller.TrustedForDelegation))
-	token, err := g.a.sign(ctx, s, &w)
-	if err != nil {
-		return nil, err
-	}
-	resp := &acs.TokenResponse{TokenType: "Bearer", ExpiresIn: until.Sub(g.now.Truncate(time.Second)), NotBefore: from, ExpiresOn: until,
-		Resource: g.req.Resource, AccessToken: token}
-	if g.a.cfg.ReuseFor > 0 {
-		g.a.issued.put(key, issue{resp, g.now})
-	}
-	return resp, nil
+	lifetime := orDefault(g.cfg.TokenLifetime, defaultTokenLifetime)
+	key := issuedKey{g.realm.ID, g.realm.Version, caller.ObjectID, resource, s.x5t, lifetime}
+	t, again, err := g.a.issued.token(ctx, key, g.now, func() (*issuedToken, error) {
+		from := g.now.Add(-backdating).Truncate(time.Second)
+		until := from.Add(backdating + lifetime)
+		var w jose.Writer
+		write(&w, from.Unix(), until.Unix())
+		text, err := g.a.sign(ctx, s, &w)
+		return &issuedToken{text, g.now, from, until}, err
+	})
+	g.reused = again
+	return t, err
 }
 
-// sign waits for a place among the signatures under way: a signature holds a
-// processor for a millisecond, and cheap requests must not queue behind many.
+// left is what is left of the token's life, in whole seconds.
+func (t *issuedToken) left(now time.Time) time.Duration {
+	return t.expires.Sub(now.Truncate(time.Second)).Truncate(time.Second)
+}
+
+// sign waits for a place among the signatures under way.
 func (a *Authority) sign(ctx context.Context, s *signer, w *jose.Writer) (string, error) {
-	if a.waiting.Add(1) > int64(a.cfg.MaxWaiting+a.cfg.MaxSigning) {
-		a.waiting.Add(-1)
+	text, err := a.queue.do(ctx, func() (string, error) { return jose.SignRS256(s.key, s.x5t, s.x5t, w) })
+	if errors.Is(err, errBusy) {
 		return "", deny(503, "temporarily_unavailable", "AADSTS90033: A transient error has occurred. Please try again.", 90033)
 	}
-	defer a.waiting.Add(-1)
-	select {
-	case a.signing <- struct{}{}:
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
-	}
-	defer func() { <-a.signing }()
-	return jose.SignRS256(s.key, s.x5t, s.x5t, w)
+	return text, err
 }
 
 // principal finds the enabled principal of an application.
@@ -509,5 +547,10 @@ func clip(s string) string {
 	if len(s) > 300 {
 		s = s[:300] + "…"
 	}
-	return strings.ToValidUTF8(s, "?")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError { // a line of its own would look like ours
+			return '?'
+		}
+		return r
+	}, s)
 }

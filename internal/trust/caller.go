@@ -17,5 +17,14 @@ type Caller struct {
 	User      *directory.Recipient
 	UPN, SMTP string // as asserted
 	AppOnly   bool
-	Expires   time.Time // the earlier expiry of actor and outer token
+	// Impersonates: the application may say in a request whose mailbox it acts
+	// for (the EWS header ExchangeImpersonation). Only an app-only token of Entra
+	// with the role full_access_as_app has it.
+	Impersonates bool
+	// OwnUser: the token is one that User, of this organization, has by signing in
+	// to an application; no partner asks, and Application is nil.
+	OwnUser bool
+	Expires time.Time // the earlier expiry of actor and outer token
+
+	until time.Time // the end of what was remembered of User; zero: nothing was
 }

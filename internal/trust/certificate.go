@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"sync"
 	"time"
 
 	"busybridge/internal/directory"
@@ -74,6 +76,11 @@ type signer struct {
 	key                 *rsa.PrivateKey
 	x5t                 string
 	notBefore, notAfter time.Time
+	delegate            func() (*signer, error) // of its ES256 key; nil for that itself
+
+	// Of a delegate instead of key: see delegateOf.
+	ec  *ecdsa.PrivateKey
+	der []byte
 }
 
 // signers remembers parsed keys by a hash of certificate and key.
@@ -132,7 +139,8 @@ func parseSigner(c *directory.Certificate) (*signer, error) {
 	if key.N.BitLen() < jose.MinModulus {
 		return nil, fmt.Errorf("RSA of %d bits, want %d", key.N.BitLen(), jose.MinModulus)
 	}
-	return &signer{key, X5T(c.DER), cert.NotBefore, cert.NotAfter}, nil
+	return &signer{key: key, x5t: X5T(c.DER), notBefore: cert.NotBefore, notAfter: cert.NotAfter,
+		delegate: sync.OnceValues(func() (*signer, error) { return delegateOf(cert, key) })}, nil
 }
 
 // A verifier is a certificate ready to verify with.
@@ -140,6 +148,11 @@ type verifier struct {
 	sum                 [20]byte
 	key                 *rsa.PublicKey // nil: not a certificate, or not of RSA
 	notBefore, notAfter time.Time
+
+	// Of a delegate: see delegateOf.
+	ec        *ecdsa.PublicKey  // nil: not one
+	signed    [sha256.Size]byte // hash of what the issuer has signed
+	signature []byte
 }
 
 // verifiers remembers parsed certificates by their base64 or DER form; hosted
@@ -151,20 +164,26 @@ func newVerifiers() verifiers { return verifiers{newRecent[string, *verifier](10
 // find returns the certificate with the given thumbprint among certs, or nil.
 func (v verifiers) find(certs []string, sum [20]byte) *verifier {
 	for _, text := range certs {
-		c, ok := v.known.get(text)
-		if !ok {
-			der, err := base64.StdEncoding.DecodeString(text)
-			if err != nil {
-				der = nil // what was decoded up to the error is no certificate
-			}
-			c = parseVerifier(der)
-			v.known.put(text, c)
-		}
-		if c.key != nil && c.sum == sum {
+		if c := v.of(text); c.key != nil && c.sum == sum {
 			return c
 		}
 	}
 	return nil
+}
+
+// of returns the verifier of a certificate in base64; one without key when it
+// cannot be read.
+func (v verifiers) of(text string) *verifier {
+	c, ok := v.known.get(text)
+	if !ok {
+		der, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			der = nil // what was decoded up to the error is no certificate
+		}
+		c = parseVerifier(der)
+		v.known.put(text, c)
+	}
+	return c
 }
 
 // certificate returns the verifier of a DER certificate; one without key when it
@@ -183,6 +202,14 @@ func parseVerifier(der []byte) *verifier {
 	if err != nil {
 		return new(verifier)
 	}
-	key, _ := cert.PublicKey.(*rsa.PublicKey)
-	return &verifier{sha1.Sum(der), key, cert.NotBefore, cert.NotAfter}
+	v := &verifier{sum: sha1.Sum(der), notBefore: cert.NotBefore, notAfter: cert.NotAfter}
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		v.key = key
+	case *ecdsa.PublicKey:
+		if cert.SignatureAlgorithm == x509.SHA256WithRSA {
+			v.ec, v.signed, v.signature = key, sha256.Sum256(cert.RawTBSCertificate), cert.Signature
+		}
+	}
+	return v
 }

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,6 +50,11 @@ func ChallengeFor(orgs []*directory.Organization) acs.Challenge {
 		for i := range orgs[0].PartnerApplications {
 			if p := &orgs[0].PartnerApplications[i]; p.Enabled && !p.UseAuthServer && p.Realm != "" {
 				add(acs.PrincipalName{PID: p.ApplicationIdentifier, Realm: p.Realm})
+				for _, text := range p.DelegateStrings {
+					if der, err := base64.StdEncoding.DecodeString(text); err == nil {
+						c.ES256Keys = append(c.ES256Keys, X5T(der))
+					}
+				}
 			}
 		}
 	}
@@ -96,7 +102,6 @@ func chooseIssuer(org *directory.Organization, ch acs.Challenge, userDomain stri
 		}
 	}
 	if found == nil {
-		trace.noIssuer(ch)
 		return nil, fmt.Errorf("%w: The trusted issuers contained the following entries '%s'. None of them are configured locally.",
 			ErrNoIssuer, strings.ToValidUTF8(ch.Issuers, "?"))
 	}

@@ -126,6 +126,9 @@ func refreshed(s, n directory.AuthServer, now time.Time) (directory.AuthServer, 
 	return s, nil
 }
 
+// DocumentPath is where an organization publishes its document.
+const DocumentPath = "/autodiscover/metadata/json/1"
+
 // OrganizationDocument is what org publishes under host at
 // /autodiscover/metadata/json/1 (oauth-s2s 1.2): its current, next and previous
 // certificates, without those that have expired.
@@ -139,7 +142,7 @@ func OrganizationDocument(org *directory.Organization, host string, now time.Tim
 	d := &acs.Document{
 		ID: "_" + string(org.ID), Version: "1.0", Name: "Exchange", Realm: realm, ServiceName: service, Issuer: issuer,
 		AllowedAudiences: []string{issuer},
-		Endpoints: []acs.Endpoint{{Location: "https://" + host + "/autodiscover/metadata/json/1",
+		Endpoints: []acs.Endpoint{{Location: "https://" + host + DocumentPath,
 			Protocol: "OAuth2", Usage: "metadata"}},
 	}
 	a := &org.AuthConfig

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"time"
 
@@ -103,38 +104,50 @@ func (r *Refresher) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case k := <-r.asked:
-			r.refreshLogged(ctx, k)
+			_ = r.refreshLogged(ctx, k) // and asked for again by the next token
 		case <-tick.C:
 			r.refreshDue(ctx)
 		}
 	}
 }
 
+// refreshDue refreshes what is old. A host that lets one fetch time out is asked
+// for no other in this round: it must not hold up those of other hosts.
 func (r *Refresher) refreshDue(ctx context.Context) {
 	orgs, err := r.cfg.Servers.Organizations(ctx)
 	if err != nil {
 		r.cfg.Log.WarnContext(ctx, "refresh of metadata: list organizations", "err", err)
 		return
 	}
-	now := r.cfg.Now()
+	now, slow := r.cfg.Now(), map[string]bool{}
 	for _, org := range orgs {
 		for i := range org.AuthServers {
 			s := &org.AuthServers[i]
-			k := serverKey{org.ID, s.Name}
+			k, host := serverKey{org.ID, s.Name}, hostOf(s.AuthMetadataURL)
 			r.mu.Lock()
 			wait := now.Before(r.retry[k].next)
 			r.mu.Unlock()
-			if s.Enabled && s.AuthMetadataURL != "" && !wait && now.Sub(s.RefreshedAt) >= r.cfg.Every && ctx.Err() == nil {
-				r.refreshLogged(ctx, k)
+			if s.Enabled && host != "" && !slow[host] && !wait && now.Sub(s.RefreshedAt) >= r.cfg.Every && ctx.Err() == nil {
+				slow[host] = errors.Is(r.refreshLogged(ctx, k), context.DeadlineExceeded)
 			}
 		}
 	}
 }
 
-func (r *Refresher) refreshLogged(ctx context.Context, k serverKey) {
-	if err := r.Refresh(ctx, k.org, k.name); err != nil && ctx.Err() == nil {
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+func (r *Refresher) refreshLogged(ctx context.Context, k serverKey) error {
+	err := r.Refresh(ctx, k.org, k.name)
+	if err != nil && ctx.Err() == nil {
 		r.cfg.Log.WarnContext(ctx, "refresh of metadata: the old keys stay", "org", k.org, "authServer", k.name, "err", err)
 	}
+	return err
 }
 
 // Refresh reads the metadata of one AuthServer now (Set-AuthServer

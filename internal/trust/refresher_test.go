@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -230,4 +232,65 @@ type newest struct{ *servers }
 
 func (n newest) OrganizationsAt(ctx context.Context, _ string) ([]*directory.Organization, error) {
 	return n.Organizations(ctx)
+}
+
+// halfDead answers for one host only; the other takes connections and says nothing.
+type halfDead struct {
+	*servers
+	asked map[string]int // by host
+}
+
+func (h *halfDead) FetchMetadata(ctx context.Context, address string) (*acs.Document, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	h.asked[u.Host]++
+	h.mu.Unlock()
+	if u.Host == "dead.example" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.doc, nil
+}
+
+// A server of metadata that hangs holds up nobody else's, however many objects
+// name it.
+func TestHangingMetadataHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &halfDead{newServers("as"), map[string]int{}}
+		good := s.org.AuthServers[0]
+		for i := range 50 {
+			dead := good
+			dead.Name, dead.AuthMetadataURL = fmt.Sprintf("Dead %d", i), fmt.Sprintf("https://dead.example/%d", i)
+			s.org.AuthServers = append([]directory.AuthServer{dead}, s.org.AuthServers...)
+		}
+		r, err := trust.NewRefresher(trust.RefresherConfig{Metadata: s, Servers: s, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		s.mu.Lock()
+		refreshed, dead, alive := s.org.AuthServers[50].RefreshedAt, s.asked["dead.example"], s.asked[acsHost]
+		s.mu.Unlock()
+		if refreshed.IsZero() || dead != 1 || alive != 1 {
+			t.Errorf("after 15 s: refreshed %v; %d requests to the dead host, %d to the other", refreshed, dead, alive)
+		}
+		time.Sleep(time.Hour) // another of its documents may be there: each round tries one
+		s.mu.Lock()
+		dead = s.asked["dead.example"]
+		s.mu.Unlock()
+		if dead < 3 || dead > 10 {
+			t.Errorf("%d requests to the dead host within an hour", dead)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

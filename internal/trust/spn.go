@@ -3,6 +3,7 @@ package trust
 import (
 	"net"
 	"strconv"
+	"strings"
 
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/acs"
@@ -11,7 +12,8 @@ import (
 
 // coversHost reports whether a principal is registered for the audience: by its
 // id and exactly the host, or by a wildcard for exactly one label (oauth-s2s
-// 5.3). The id alone covers no host.
+// 5.3). The id alone covers no host. The audience is written into the token as
+// it came, so a trailing dot, which no resource takes, is not passed over.
 func coversHost(p *directory.ServicePrincipal, aud acs.Audience) bool {
 	host, port := aud.Host, 0
 	if h, digits, err := net.SplitHostPort(host); err == nil {
@@ -20,6 +22,9 @@ func coversHost(p *directory.ServicePrincipal, aud acs.Audience) bool {
 			return false
 		}
 		host, port = h, int(n)
+	}
+	if strings.HasSuffix(host, ".") {
+		return false
 	}
 	host, err := smtpaddr.ParseDomain(host)
 	if err != nil {

@@ -2,6 +2,8 @@ package trust
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"busybridge/internal/spec/acs"
@@ -32,6 +34,9 @@ var categories = map[int]string{
 	InvalidIssuer:    "invalid_issuer",
 }
 
+// Categories are the reasons that a caller may be told, sorted.
+func Categories() []string { return slices.Sorted(maps.Values(categories)) }
+
 // A TokenError says which check a token failed. The token is never part of it.
 type TokenError struct {
 	ID       int    // InvalidSignature, …
@@ -58,6 +63,12 @@ func (e *TokenError) Unwrap() error { return e.Err }
 // Diagnostics is the value of x-ms-diagnostics.
 func (e *TokenError) Diagnostics() string {
 	return acs.Diagnostics{ID: e.ID, Reason: e.Reason, Category: e.Category}.String()
+}
+
+// WrongHost is the refusal of a token that came with a Host header for another
+// name than the one that its connection was made for (step 10).
+func WrongHost(host, connected string) *TokenError {
+	return checkHost.fails("aud", fmt.Errorf("the connection was made for %q; a proxy before this server belongs into trusted_proxies", connected), host)
 }
 
 // A check is one way to fail: the step of oauth-s2s 4.5, the id, and the text

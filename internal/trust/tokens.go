@@ -13,6 +13,7 @@ import (
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/acs"
 	"busybridge/internal/spec/jose"
+	"busybridge/internal/spec/oidc"
 	"busybridge/internal/spec/smtpaddr"
 )
 
@@ -20,11 +21,13 @@ import (
 // *acs.Error. See authorityclient.Client.
 type TokenEndpoint interface {
 	RequestToken(ctx context.Context, url string, req acs.TokenRequest) (*acs.TokenResponse, error)
+	// RequestApplicationToken asks Entra, whose answer has the same members.
+	RequestApplicationToken(ctx context.Context, url string, req oidc.TokenRequest) (*acs.TokenResponse, error)
 }
 
 // A RequestError says at which step a token could not be had.
 type RequestError struct {
-	Step        string // "choose issuer", "sign assertion", "request token", "read token"
+	Step        string // "choose issuer", "sign assertion", "sign token", "request token", "read token"
 	AuthServer  string // name; empty before one is chosen
 	Code        string // of the authorization server's OAuth error, if it gave one
 	Description string
@@ -89,8 +92,8 @@ type TokensConfig struct {
 const renewBefore = 5 * time.Minute
 
 // Tokens gets tokens for the requests of organizations to others. Actor tokens
-// are kept until five minutes before they expire; of many callers that need the
-// same one a single request goes out. It is safe for concurrent use.
+// are kept until they expire, and renewed in the five minutes before; of many
+// callers that need the same one a single request goes out. It is safe for concurrent use.
 type Tokens struct {
 	cfg        TokensConfig
 	signers    signers
@@ -99,19 +102,49 @@ type Tokens struct {
 
 	mu      sync.Mutex
 	flights map[actorKey]*flight // guarded by mu
+	wg      sync.WaitGroup       // of renewals
 }
 
-// An actorKey is what a cached actor token is for. The endpoint stands for the
-// authorization server.
+// An actorKey is what a cached actor token is for. The authority is the issuer;
+// of a token that the organization issues itself it is the x5t of the certificate.
 type actorKey struct {
-	org                             directory.OrgID
-	endpoint, tenant, pid, audience string
+	org                              directory.OrgID
+	authority, tenant, pid, audience string
+}
+
+// A purpose is what a token is wanted for.
+type purpose struct {
+	org  *directory.Organization
+	ch   acs.Challenge // of the resource
+	host string        // of the resource, without port, or with one that is not 443
+	as   *User         // nil: the token speaks for nobody
+	// app is the server of Entra whose application of ours asks; nil: none.
+	app *directory.AuthServer
+}
+
+// A way is how a token for a purpose is had: who issues it.
+type way struct {
+	key    actorKey
+	org    *directory.Organization
+	server *directory.AuthServer // nil: the organization itself
+	sign   *signer               // only then
+	// endpoint is where the server issues tokens.
+	endpoint string
+}
+
+// issuer is the name of the authorization server, for errors.
+func (w *way) issuer() string {
+	if w.server == nil {
+		return ""
+	}
+	return w.server.Name
 }
 
 type actorToken struct {
 	text    string
 	nameid  string // who the token says we are: the iss of outer tokens
 	expires time.Time
+	renew   time.Time // from when on a new one is asked for, see usable
 }
 
 // A flight is one request for an actor token that is under way.
@@ -142,71 +175,94 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 // or the actor token by itself when as is nil. Errors are *RequestError; they
 // wrap ErrNoIssuer, ErrNoCertificate, an *acs.Error or what the endpoint gave.
 func (t *Tokens) Bearer(ctx context.Context, org *directory.Organization, ch acs.Challenge, host string, as *User) (string, error) {
-	return t.bearer(ctx, org, ch, host, as, false, nil)
+	return t.bearer(ctx, &purpose{org: org, ch: ch, host: host, as: as}, false, nil)
 }
 
 // bearer is Bearer with a trace, which may be nil. Fresh tells it to use no
 // actor token that is kept.
-func (t *Tokens) bearer(ctx context.Context, org *directory.Organization, ch acs.Challenge, host string, as *User, fresh bool, trace *Trace) (string, error) {
-	key, server, err := t.keyFor(org, ch, host, as, trace)
+func (t *Tokens) bearer(ctx context.Context, p *purpose, fresh bool, trace *Trace) (string, error) {
+	w, err := t.wayFor(p, trace)
 	if err != nil {
 		return "", err
 	}
 	var actor actorToken
 	if fresh {
-		t.actors.drop(key)
-		if actor, err = t.request(ctx, org, server, key, trace); err == nil {
-			t.actors.put(key, actor)
+		// What is kept stays when this fails: others live on it.
+		if actor, err = t.issue(ctx, w, trace); err == nil {
+			err = t.keep(w, actor)
 		}
 	} else {
-		actor, err = t.actor(ctx, org, server, key, trace)
+		actor, err = t.actor(ctx, w, trace)
 	}
 	if err != nil {
 		trace.refused(err)
 		return "", err
 	}
-	if as == nil {
+	if p.as == nil || p.app != nil { // an application of Entra says in its request whom it acts for
 		return actor.text, nil
 	}
-	return t.outer(actor, key.audience, as), nil
+	return t.outer(actor, w.key.audience, p.as), nil
 }
 
 // Forget drops the cached actor token that Bearer would use: the resource has
 // refused it.
 func (t *Tokens) Forget(org *directory.Organization, ch acs.Challenge, host string, as *User) {
-	if key, _, err := t.keyFor(org, ch, host, as, nil); err == nil {
-		t.actors.drop(key)
+	t.forget(&purpose{org: org, ch: ch, host: host, as: as})
+}
+
+func (t *Tokens) forget(p *purpose) {
+	if w, err := t.wayFor(p, nil); err == nil {
+		t.actors.drop(w.key)
 	}
 }
 
-func (t *Tokens) keyFor(org *directory.Organization, ch acs.Challenge, host string, as *User, trace *Trace) (actorKey, *directory.AuthServer, error) {
+// wayFor chooses who issues the token (oauth-s2s 2.2): Entra, where an
+// application of ours there is to ask; else an authorization server that both
+// sides trust; else the organization itself, where the resource trusts it.
+func (t *Tokens) wayFor(p *purpose, trace *Trace) (*way, error) {
+	if p.app != nil {
+		return applicationWay(p, trace)
+	}
 	domain := ""
-	if as != nil {
-		domain = as.domain()
+	if p.as != nil {
+		domain = p.as.domain()
 	}
-	server, err := chooseIssuer(org, ch, domain, trace)
+	server, err := chooseIssuer(p.org, p.ch, domain, trace)
 	if err != nil {
-		return actorKey{}, nil, &RequestError{Step: "choose issuer", Err: err}
+		if p.trustsUs() {
+			return t.directWay(p, trace)
+		}
+		trace.noIssuer(p.ch)
+		return nil, &RequestError{Step: "choose issuer", Err: err}
 	}
-	tenant := realmAt(org, server)
-	audience := acs.Audience{PID: ch.ClientID, Host: host, Realm: tenant}
-	// The challenge is the resource's word: do not carry rubbish into a request.
+	tenant := realmAt(p.org, server)
+	resource, err := p.resource(tenant)
+	if err != nil {
+		return nil, &RequestError{Step: "choose issuer", AuthServer: server.Name, Err: err}
+	}
+	trace.chosen(p.org, server, tenant, resource, domain)
+	return &way{actorKey{p.org.ID, issuerKey(server), tenant, serviceName(p.org), resource}, p.org, server, nil, server.TokenIssuingEndpoint}, nil
+}
+
+// resource is the audience of a token for the purpose. The challenge is the
+// resource's word: rubbish in it is not carried into a request.
+func (p *purpose) resource(realm string) (string, error) {
+	audience := acs.Audience{PID: p.ch.ClientID, Host: p.host, Realm: realm}
 	resource := audience.String()
 	if parsed, err := acs.ParseAudience(resource); err != nil || parsed != audience {
-		return actorKey{}, nil, &RequestError{Step: "choose issuer", AuthServer: server.Name,
-			Err: fmt.Errorf("challenge of %q names client_id %q", host, ch.ClientID)}
+		return "", fmt.Errorf("challenge of %q names client_id %q, realm %q", p.host, p.ch.ClientID, p.ch.Realm)
 	}
-	trace.chosen(org, server, tenant, resource, domain)
-	return actorKey{org.ID, server.TokenIssuingEndpoint, tenant, serviceName(org), resource}, server, nil
+	return resource, nil
 }
 
 // actor returns the cached actor token, waits for the request under way, or
 // makes the request. When the caller that makes it gives up, another one of
 // those who wait goes on.
-func (t *Tokens) actor(ctx context.Context, org *directory.Organization, server *directory.AuthServer, key actorKey, trace *Trace) (actorToken, error) {
+func (t *Tokens) actor(ctx context.Context, w *way, trace *Trace) (actorToken, error) {
+	key := w.key
 	for {
 		t.mu.Lock()
-		if a, ok := t.actors.get(key); ok && t.cfg.Now().Before(a.expires.Add(-renewBefore)) {
+		if a, ok := t.usable(ctx, w); ok {
 			t.mu.Unlock()
 			return a, nil
 		}
@@ -215,7 +271,7 @@ func (t *Tokens) actor(ctx context.Context, org *directory.Organization, server 
 			f = &flight{done: make(chan struct{})}
 			t.flights[key] = f
 			t.mu.Unlock()
-			return t.fly(ctx, org, server, key, f, trace)
+			return t.fly(ctx, w, f, trace)
 		}
 		t.mu.Unlock()
 		select {
@@ -224,31 +280,45 @@ func (t *Tokens) actor(ctx context.Context, org *directory.Organization, server 
 				return f.token, f.err
 			}
 		case <-ctx.Done():
-			return actorToken{}, &RequestError{Step: "request token", AuthServer: server.Name, Err: context.Cause(ctx)}
+			return actorToken{}, &RequestError{Step: "request token", AuthServer: w.issuer(), Err: context.Cause(ctx)}
 		}
 	}
 }
 
-func (t *Tokens) fly(ctx context.Context, org *directory.Organization, server *directory.AuthServer, key actorKey, f *flight, trace *Trace) (actorToken, error) {
+func (t *Tokens) fly(ctx context.Context, w *way, f *flight, trace *Trace) (actorToken, error) {
 	defer func() {
 		t.mu.Lock()
-		delete(t.flights, key)
+		delete(t.flights, w.key)
 		t.mu.Unlock()
 		close(f.done)
 	}()
 	f.abandoned = true // also when request panics
-	token, err := t.request(ctx, org, server, key, trace)
-	f.token, f.err, f.abandoned = token, err, err != nil && ctx.Err() != nil
+	token, err := t.issue(ctx, w, trace)
 	if err == nil {
-		t.actors.put(key, token)
+		err = t.keep(w, token)
 	}
+	if err != nil {
+		t.postpone(w.key)
+	}
+	f.token, f.err, f.abandoned = token, err, err != nil && ctx.Err() != nil
 	return token, err
 }
 
+// issue has the token made, in its way.
+func (t *Tokens) issue(ctx context.Context, w *way, trace *Trace) (actorToken, error) {
+	switch {
+	case w.server == nil:
+		return t.selfIssue(w)
+	case w.server.Type == directory.AuthServerAzureAD:
+		return t.requestApplication(ctx, w, trace)
+	}
+	return t.request(ctx, w, trace)
+}
+
 // request signs an assertion (oauth-s2s 3.1) and exchanges it (3.2).
-func (t *Tokens) request(ctx context.Context, org *directory.Organization, server *directory.AuthServer, key actorKey, trace *Trace) (actorToken, error) {
-	now := t.cfg.Now()
-	g, err := t.signers.current(org, now)
+func (t *Tokens) request(ctx context.Context, by *way, trace *Trace) (actorToken, error) {
+	now, server, key := t.cfg.Now(), by.server, by.key
+	g, err := t.signers.current(by.org, now)
 	if err != nil {
 		return actorToken{}, &RequestError{Step: "sign assertion", AuthServer: server.Name, Err: err}
 	}
@@ -263,18 +333,14 @@ func (t *Tokens) request(ctx context.Context, org *directory.Organization, serve
 	if err != nil {
 		return actorToken{}, &RequestError{Step: "sign assertion", AuthServer: server.Name, Err: err}
 	}
-	trace.requesting(key.endpoint, key.audience)
+	trace.requesting(by.endpoint, key.audience)
 	req := acs.TokenRequest{GrantType: acs.GrantJWTBearer, Assertion: assertion, Resource: key.audience}
 	if trace != nil {
 		req.CorrelationID = trace.RequestID
 	}
-	resp, err := t.cfg.Endpoint.RequestToken(ctx, key.endpoint, req)
+	resp, err := t.cfg.Endpoint.RequestToken(ctx, by.endpoint, req)
 	if err != nil {
-		e := &RequestError{Step: "request token", AuthServer: server.Name, Err: err}
-		if oauth, ok := errors.AsType[*acs.Error](err); ok {
-			e.Code, e.Description = oauth.Code, oauth.Description
-		}
-		return actorToken{}, e
+		return actorToken{}, refusedBy(server, err)
 	}
 	a, err := readActor(resp, key.audience, now)
 	if err != nil {
@@ -282,6 +348,15 @@ func (t *Tokens) request(ctx context.Context, org *directory.Organization, serve
 	}
 	t.cfg.Log.DebugContext(ctx, "actor token issued", "authServer", server.Name, "resource", key.audience, "expires", a.expires)
 	return a, nil
+}
+
+// refusedBy is the error of a request for a token that failed.
+func refusedBy(server *directory.AuthServer, err error) *RequestError {
+	e := &RequestError{Step: "request token", AuthServer: server.Name, Err: err}
+	if oauth, ok := errors.AsType[*acs.Error](err); ok {
+		e.Code, e.Description = oauth.Code, oauth.Description
+	}
+	return e
 }
 
 // readActor checks that the token is for what was asked, so that a wrong one is
@@ -298,9 +373,15 @@ func readActor(resp *acs.TokenResponse, audience string, now time.Time) (actorTo
 	if !ok {
 		return actorToken{}, errors.New("token has no nameid")
 	}
+	expires, err := expiryOf(token, resp, now)
+	return actorToken{text: resp.AccessToken, nameid: nameid, expires: expires}, err
+}
+
+// expiryOf is the earlier of what the token and the answer say.
+func expiryOf(token *jose.Token, resp *acs.TokenResponse, now time.Time) (time.Time, error) {
 	_, exp, err := token.Times()
 	if err != nil {
-		return actorToken{}, err
+		return exp, err
 	}
 	expires := resp.ExpiresOn
 	if expires.IsZero() {
@@ -310,9 +391,9 @@ func readActor(resp *acs.TokenResponse, audience string, now time.Time) (actorTo
 		expires = exp
 	}
 	if !now.Before(expires) {
-		return actorToken{}, fmt.Errorf("token has expired at %s", expires.Format(time.RFC3339))
+		return expires, fmt.Errorf("token has expired at %s", expires.Format(time.RFC3339))
 	}
-	return actorToken{resp.AccessToken, nameid, expires}, nil
+	return expires, nil
 }
 
 // outer wraps an actor token (oauth-s2s 4.3), with the times as strings.

@@ -91,6 +91,13 @@ func (t *Trace) chosen(org *directory.Organization, s *directory.AuthServer, ten
 		OneLine(s.Name), audience, tenant, OneLine(userDomain)))
 }
 
+// direct tells that the organization issues the token itself.
+func (t *Trace) direct(own acs.PrincipalName, audience string) {
+	if t != nil {
+		t.Line(fmt.Sprintf("Information:[OAuthTokenBuilder:GetAppToken] trusted_issuer includes this organization '%s': issuing the actor token for resource '%s' itself", own, audience))
+	}
+}
+
 func (t *Trace) requesting(endpoint, audience string) {
 	if t != nil {
 		t.Line(fmt.Sprintf("Information:[TokenBuildRequest:GetActorTokenFromAuthServer] Sending token request to '%s' for the resource '%s' with token: <redacted>", OneLine(endpoint), audience))

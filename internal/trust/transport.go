@@ -26,6 +26,10 @@ type Transport struct {
 	Tokens *Tokens                 // required; holds the challenges
 	Org    *directory.Organization // required; whose requests these are
 	As     *User                   // nil: the token speaks for no user
+	// Application is the server of Entra whose application of the organization
+	// asks: its token speaks for no user, and the request itself says whom it acts
+	// for. nil: what the challenge says decides.
+	Application *directory.AuthServer
 	// Fresh asks for the challenge and for an actor token anew, whatever is kept.
 	Fresh bool
 	Trace *Trace // nil: nobody watches
@@ -77,7 +81,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		d, err := acs.ParseDiagnostics(resp.Header.Get(acs.DiagnosticsHeader))
 		stale := err == nil && (d.ID == InvalidSignature || d.ID == TokenExpired)
 		if stale {
-			t.Tokens.Forget(t.Org, ch, host, t.As)
+			t.Tokens.forget(t.purpose(ch, host))
 		} else if sameChallenge(ch, used) {
 			return resp, nil
 		}
@@ -103,11 +107,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (t *Transport) bearer(ctx context.Context, req *http.Request, ch acs.Challenge, host string) (string, error) {
 	t.Trace.building(ch)
-	token, err := t.Tokens.bearer(ctx, t.Org, ch, host, t.As, t.Fresh, t.Trace)
+	token, err := t.Tokens.bearer(ctx, t.purpose(ch, host), t.Fresh, t.Trace)
 	if err == nil {
 		t.Trace.presenting(req.URL, token)
 	}
 	return token, err
+}
+
+func (t *Transport) purpose(ch acs.Challenge, host string) *purpose {
+	return &purpose{t.Org, ch, host, t.As, t.Application}
 }
 
 func (t *Transport) send(req *http.Request, body io.ReadCloser, authorization string) (*http.Response, error) {
@@ -149,7 +157,7 @@ func bearerChallenge(resp *http.Response) (acs.Challenge, bool) {
 }
 
 func sameChallenge(a, b acs.Challenge) bool {
-	return a.ClientID == b.ClientID && a.Realm == b.Realm && slices.Equal(a.TrustedIssuers, b.TrustedIssuers)
+	return a.ClientID == b.ClientID && a.Realm == b.Realm && slices.Equal(a.TrustedIssuers, b.TrustedIssuers) && slices.Equal(a.ES256Keys, b.ES256Keys)
 }
 
 // again returns the body once more; ok is false when it cannot be had.

@@ -24,6 +24,7 @@ type resource struct {
 	mu        sync.Mutex
 	seen      []string // "empty", "none", "token" or another scheme, by request
 	bodies    []string
+	token     string // the last one
 	challenge string
 	refuse    string // x-ms-diagnostics for every token, while not empty
 }
@@ -41,7 +42,7 @@ func newResource(t *testing.T) *resource {
 		case h == "Bearer":
 			kind = "empty"
 		case strings.HasPrefix(h, "Bearer "):
-			kind = "token"
+			kind, s.token = "token", strings.TrimPrefix(h, "Bearer ")
 		case h != "":
 			kind, _, _ = strings.Cut(h, " ")
 		}

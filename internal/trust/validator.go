@@ -38,6 +38,12 @@ type ValidatorConfig struct {
 	// UnknownKey is told, without waiting, when a token of a configured issuer
 	// names a key that is not among the issuer's: see Refresher.UnknownKey.
 	UnknownKey func(org directory.OrgID, authServer string)
+	// UnknownPartnerKey is the same for a partner that is trusted directly: see
+	// Follower.UnknownKey.
+	UnknownPartnerKey func(org directory.OrgID, partner string)
+	// Refused is told of every refused token before the answer goes out; may be
+	// nil. It must not keep what the Refusal points to.
+	Refused func(context.Context, *Refusal)
 	// Skew is what clocks may differ by; default 5 minutes.
 	Skew time.Duration
 	// OuterLifetime is the longest exp - nbf of an outer token; default 12 h.
@@ -64,6 +70,9 @@ type Validator struct {
 	cfg   ValidatorConfig
 	keys  verifiers
 	known *recent[knownKey, knownToken]
+	// verified are signatures that hold, see signature; nil: none are remembered.
+	verified *recent[verifiedKey, struct{}]
+	users    *recent[userKey, knownUser] // nil: none are remembered
 
 	mu      sync.Mutex
 	indexes map[string]*index // by host; guarded by mu
@@ -91,8 +100,11 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	if cfg.MaxKnown <= 0 {
 		cfg.MaxKnown = 8192
 	}
-	return &Validator{cfg: cfg, keys: newVerifiers(), known: newRecent[knownKey, knownToken](cfg.MaxKnown/2 + 1),
-		indexes: make(map[string]*index)}, nil
+	v := &Validator{cfg: cfg, keys: newVerifiers(), known: newRecent[knownKey, knownToken](cfg.MaxKnown/2 + 1), indexes: make(map[string]*index)}
+	if cfg.KnownFor > 0 {
+		v.verified, v.users = newRecent[verifiedKey, struct{}](cfg.MaxKnown/2+1), newRecent[userKey, knownUser](cfg.MaxKnown/2+1)
+	}
+	return v, nil
 }
 
 func orDefault(d, def time.Duration) time.Duration {
@@ -112,20 +124,26 @@ func (v *Validator) Validate(ctx context.Context, token, host string) (*Caller, 
 		return nil, fmt.Errorf("validate token: organizations at %q: %w", host, err)
 	}
 	if len(orgs) == 0 {
-		return nil, checkHost.fails("aud", fmt.Errorf("host %q is not served here", host), host)
+		err := notServed(host)
+		v.refused(ctx, err, host, v.cfg.Now(), nil, &progress{})
+		return nil, err
 	}
 	idx, now := v.index(host, orgs), v.cfg.Now()
 	key := knownKey{sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token))), host}
 	if k, ok := v.known.get(key); ok && now.Before(k.until) && idx.current(k.caller.Org) {
 		return k.caller, nil
 	}
-	c, err := v.validate(ctx, token, host, idx, now)
+	var seen progress
+	c, err := v.validate(ctx, token, host, idx, now, &seen)
 	if err != nil {
+		v.refused(ctx, err, host, now, orgs, &seen)
 		return nil, err
 	}
 	until := now.Add(v.cfg.KnownFor)
-	if end := c.Expires.Add(v.cfg.Skew); end.Before(until) {
-		until = end
+	for _, end := range []time.Time{c.Expires.Add(v.cfg.Skew), c.until} {
+		if !end.IsZero() && end.Before(until) {
+			until = end
+		}
 	}
 	if now.Before(until) {
 		v.known.put(key, knownToken{c, until})
@@ -133,13 +151,17 @@ func (v *Validator) Validate(ctx context.Context, token, host string) (*Caller, 
 	return c, nil
 }
 
-// validate does the steps in order.
-func (v *Validator) validate(ctx context.Context, token, host string, idx *index, now time.Time) (*Caller, error) {
+// validate does the steps in order, and leaves in seen how far it came.
+func (v *Validator) validate(ctx context.Context, token, host string, idx *index, now time.Time, seen *progress) (*Caller, error) {
 	outer, actor, err := parseBearer(token) // 1 to 4
 	if err != nil {
 		return nil, err
 	}
+	seen.outer, seen.actor = outer, actor
 	issText, _ := actor.Claims.Text("iss")
+	if outer == nil && isEntra(issText) {
+		return v.validateEntra(ctx, actor, issText, host, idx, now, seen)
+	}
 	audText, audIsText := actor.Claims.Text("aud")
 	audience, audErr := acs.ParseAudience(audText)
 	iss, err := acs.ParsePrincipalName(issText)
@@ -150,6 +172,7 @@ func (v *Validator) validate(ctx context.Context, token, host string, idx *index
 	if !ok {
 		return nil, checkIssuer.fails("iss", nil, issText)
 	}
+	seen.anchor = a
 	if err := v.verify(actor, a, now); err != nil { // 6, 7
 		return nil, err
 	}
@@ -185,10 +208,11 @@ func (v *Validator) validate(ctx context.Context, token, host string, idx *index
 	if partner == nil {
 		return nil, checkPartner.fails("nameid", nil, callerText)
 	}
+	seen.partner = partner
 	c := &Caller{Org: a.org, Application: partner, ApplicationID: caller.PID, Realm: caller.Realm,
 		AppOnly: outer == nil, Expires: expires}
 	if outer != nil { // 16
-		if err := v.resolveUser(ctx, outer, c); err != nil {
+		if err := v.resolveUser(ctx, outer, c, a.partner != nil, now); err != nil {
 			return nil, err
 		}
 	}
@@ -210,7 +234,7 @@ func parseBearer(token string) (outer, actor *jose.Token, err error) {
 		return nil, nil, err
 	}
 	switch alg := t.Algorithm(); {
-	case alg == jose.RS256 && !hasInner:
+	case (alg == jose.RS256 || alg == jose.ES256) && !hasInner:
 		return nil, t, nil
 	case alg != jose.None || !hasInner || len(t.Signature) != 0:
 		return nil, nil, checkAlgorithm.fails("alg", nil)
@@ -219,7 +243,8 @@ func parseBearer(token string) (outer, actor *jose.Token, err error) {
 	if err != nil {
 		return nil, nil, checkActor.fails("actortoken", err)
 	}
-	if _, nested, err := actorOf(actor); err != nil || nested || actor.Algorithm() != jose.RS256 {
+	alg := actor.Algorithm()
+	if _, nested, err := actorOf(actor); err != nil || nested || alg != jose.RS256 && alg != jose.ES256 {
 		return nil, nil, checkActor.fails("actortoken", err)
 	}
 	return t, actor, nil
@@ -263,7 +288,13 @@ func actorOf(t *jose.Token) (string, bool, error) {
 // verify does steps 6 and 7: the key is looked for only among those of the
 // anchor, and kid is not asked.
 func (v *Validator) verify(t *jose.Token, a anchor, now time.Time) error {
+	if t.Algorithm() == jose.ES256 {
+		return v.verifyDelegate(t, a, now)
+	}
 	sum, ok := t.X5T()
+	if !ok && a.server != nil && a.server.Type == directory.AuthServerAzureAD && !t.Header.Has("x5t") {
+		sum, ok = entraKey(t)
+	}
 	if !ok {
 		return checkKey.fails("x5t", errors.New("the header has no x5t of 20 bytes"))
 	}
@@ -272,13 +303,16 @@ func (v *Validator) verify(t *jose.Token, a anchor, now time.Time) error {
 		if v.cfg.UnknownKey != nil && a.server != nil {
 			v.cfg.UnknownKey(a.org.ID, a.server.Name)
 		}
+		if v.cfg.UnknownPartnerKey != nil && a.partner != nil && a.partner.AuthMetadataURL != "" {
+			v.cfg.UnknownPartnerKey(a.org.ID, a.partner.Name)
+		}
 		return checkKey.fails("x5t", errors.New("no key of the issuer has this x5t"))
 	}
-	if now.Add(v.cfg.Skew).Before(c.notBefore) || !now.Before(c.notAfter.Add(certificateGrace)) {
+	if !v.validAt(c, now) {
 		return checkSignature.fails("", fmt.Errorf("the issuer's certificate is valid from %s to %s",
 			c.notBefore.Format(time.RFC3339), c.notAfter.Format(time.RFC3339)))
 	}
-	if err := t.VerifyRS256(c.key); err != nil {
+	if err := v.signature(t, c, c.key, jose.RS256); err != nil {
 		return checkSignature.fails("", err)
 	}
 	return nil
@@ -371,8 +405,10 @@ func partnerFor(a anchor, caller acs.PrincipalName) *directory.PartnerApplicatio
 }
 
 // resolveUser does step 16: every claim that names an entry of the organization
-// must name the same one.
-func (v *Validator) resolveUser(ctx context.Context, outer *jose.Token, c *Caller) error {
+// must name the same one. Under direct trust a user of the partner may be unknown
+// here, for nobody synchronizes the two directories: one all of whose addresses are
+// outside of the organization's domains is let in as nobody in particular.
+func (v *Validator) resolveUser(ctx context.Context, outer *jose.Token, c *Caller, direct bool, now time.Time) error {
 	c.UPN, _ = outer.Claims.Text("upn")
 	c.SMTP, _ = outer.Claims.Text("smtp")
 	sip, _ := outer.Claims.Text("sip")
@@ -387,7 +423,7 @@ func (v *Validator) resolveUser(ctx context.Context, outer *jose.Token, c *Calle
 		if err != nil || contains(names[:i], name) {
 			continue
 		}
-		r, err := v.cfg.Recipients.Recipient(ctx, c.Org.ID, a)
+		r, err := v.recipient(ctx, c, a, now)
 		switch {
 		case errors.Is(err, directory.ErrNotFound):
 			continue
@@ -400,10 +436,27 @@ func (v *Validator) resolveUser(ctx context.Context, outer *jose.Token, c *Calle
 		}
 		c.User = r
 	}
+	if c.User == nil && direct && foreign(c.Org, names) {
+		return nil
+	}
 	if c.User == nil || !c.User.Enabled {
 		return checkUser.fails("", nil)
 	}
 	return nil
+}
+
+// foreign reports whether the names hold an address, and none in a domain of org.
+func foreign(org *directory.Organization, names []string) bool {
+	found := false
+	for _, name := range names {
+		if a, err := smtpaddr.Parse(name); err == nil {
+			if org.Accepts(a.Domain()) {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
 }
 
 func contains(names []string, name string) bool {

@@ -662,29 +662,3 @@ func FuzzValidate(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkValidateNew(b *testing.B) {
-	s := newScene()
-	text := s.text()
-	v, err := trust.NewValidator(trust.ValidatorConfig{Organizations: s.orgs, Recipients: s.people, Now: fixed(start), KnownFor: -1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := v.Validate(b.Context(), text, onprem); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkValidateKnown(b *testing.B) {
-	s := newScene()
-	v, text := s.validator(b), s.text()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := v.Validate(b.Context(), text, onprem); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -22,6 +22,7 @@ import (
 	"busybridge/internal/audit"
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/acs"
+	"busybridge/internal/spec/oidc"
 	"busybridge/internal/spec/smtpaddr"
 	"busybridge/internal/trust"
 )
@@ -286,6 +287,10 @@ func (e *endpoint) RequestToken(ctx context.Context, _ string, req acs.TokenRequ
 		}
 	}
 	return e.authority.Issue(ctx, e.realm, req)
+}
+
+func (e *endpoint) RequestApplicationToken(context.Context, string, oidc.TokenRequest) (*acs.TokenResponse, error) {
+	return nil, errors.New("no application asks here")
 }
 
 func (e *endpoint) count() int {

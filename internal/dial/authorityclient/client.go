@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"busybridge/internal/spec/acs"
 	"busybridge/internal/spec/fedmeta"
+	"busybridge/internal/spec/oidc"
 )
 
 var (
@@ -38,12 +40,16 @@ type Config struct {
 	// of redirects is not used.
 	HTTP      *http.Client
 	UserAgent string // default "busybridge"
+	// MetadataTimeout bounds the reading of one metadata document; default 10 s
+	// (oauth-s2s 1.3).
+	MetadataTimeout time.Duration
 }
 
 // A Client is safe for concurrent use.
 type Client struct {
 	http      *http.Client
 	userAgent string
+	metadata  time.Duration // for one document
 }
 
 // New checks the configuration.
@@ -63,7 +69,10 @@ func New(cfg Config) (*Client, error) {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "busybridge"
 	}
-	return &Client{&h, cfg.UserAgent}, nil
+	if cfg.MetadataTimeout <= 0 {
+		cfg.MetadataTimeout = 10 * time.Second
+	}
+	return &Client{&h, cfg.UserAgent, cfg.MetadataTimeout}, nil
 }
 
 // FetchMetadata reads the metadata document at address: at most 1 MiB, and no
@@ -79,6 +88,8 @@ func (c *Client) FetchFederationMetadata(ctx context.Context, address string) (*
 }
 
 func fetch[T any](ctx context.Context, c *Client, address, accept string, limit int64, parse func([]byte) (*T, error)) (*T, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.metadata)
+	defer cancel()
 	body, _, err := c.do(ctx, http.MethodGet, address, accept, "", "", limit)
 	if err != nil {
 		return nil, fmt.Errorf("metadata at %s: %w", address, err)
@@ -93,7 +104,17 @@ func fetch[T any](ctx context.Context, c *Client, address, accept string, limit 
 // RequestToken posts a token request. An answer that is an OAuth error is an
 // *acs.Error.
 func (c *Client) RequestToken(ctx context.Context, address string, req acs.TokenRequest) (*acs.TokenResponse, error) {
-	body, status, err := c.do(ctx, http.MethodPost, address, "application/json", req.Encode(), req.CorrelationID, maxTokenBody)
+	return c.token(ctx, address, req.Encode(), req.CorrelationID)
+}
+
+// RequestApplicationToken posts a token request with a client assertion to a
+// token endpoint of Entra (oauth-s2s 3.4). Errors are as those of RequestToken.
+func (c *Client) RequestApplicationToken(ctx context.Context, address string, req oidc.TokenRequest) (*acs.TokenResponse, error) {
+	return c.token(ctx, address, req.Encode(), req.CorrelationID)
+}
+
+func (c *Client) token(ctx context.Context, address, form, correlation string) (*acs.TokenResponse, error) {
+	body, status, err := c.do(ctx, http.MethodPost, address, "application/json", form, correlation, maxTokenBody)
 	if status != 0 && status != http.StatusOK && errors.Is(err, ErrStatus) {
 		if oauth, parseErr := acs.ParseError(status, body); parseErr == nil {
 			return nil, fmt.Errorf("token at %s: %w", address, oauth)

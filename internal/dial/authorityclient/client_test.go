@@ -16,6 +16,7 @@ import (
 	"busybridge/internal/dial/authorityclient"
 	"busybridge/internal/spec/acs"
 	"busybridge/internal/spec/fedmeta"
+	"busybridge/internal/spec/oidc"
 )
 
 func serve(t *testing.T, h http.HandlerFunc) (*httptest.Server, *authorityclient.Client) {
@@ -47,6 +48,27 @@ func TestRequestToken(t *testing.T) {
 		ExpiresOn: time.Unix(1768467600, 0).UTC(), Resource: "p/h@t", AccessToken: "x.y.z"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestRequestApplicationToken(t *testing.T) {
+	req := oidc.TokenRequest{GrantType: "client_credentials", ClientID: "app", Resource: "https://h", ClientAssertionType: oidc.AssertionTypeJWT, ClientAssertion: "a.b.c", CorrelationID: "af0b9e1c-304d-4cbe-8e59-57cc92c12dc3"}
+	answers := map[string]string{
+		"version 1": `{"token_type":"Bearer","expires_in":"3599","ext_expires_in":"3599","expires_on":"1768467600","not_before":"1768463700","resource":"https://h","access_token":"x.y.z"}`,
+		"version 2": `{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"x.y.z"}`,
+	}
+	for name, answer := range answers {
+		s, c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if r.Method != http.MethodPost || string(body) != req.Encode() || r.Header.Get("client-request-id") != req.CorrelationID {
+				t.Errorf("%s: %s %v", name, r.Method, r.Header)
+			}
+			fmt.Fprint(w, answer)
+		})
+		got, err := c.RequestApplicationToken(t.Context(), s.URL+"/t/oauth2/token", req)
+		if err != nil || got.AccessToken != "x.y.z" || got.ExpiresIn != 3599*time.Second {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
 	}
 }
 
@@ -138,6 +160,23 @@ func TestSlowAnswerEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if _, err := c.FetchMetadata(ctx, s.URL); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
+
+func TestSlowDocumentEndsByItself(t *testing.T) {
+	release := make(chan struct{})
+	s, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "{")
+		w.(http.Flusher).Flush()
+		<-release
+	})
+	defer close(release)
+	c, err := authorityclient.New(authorityclient.Config{HTTP: s.Client(), MetadataTimeout: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.FetchMetadata(t.Context(), s.URL); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }

@@ -380,6 +380,105 @@ func TestProxy(t *testing.T) {
 	}
 }
 
+// A proxy that refuses is not gone around, and its password is for it alone.
+func TestProxyIsNotGoneAround(t *testing.T) {
+	reached := make(chan http.Header, 4)
+	direct, cfg := server(t, func(_ http.ResponseWriter, r *http.Request) { reached <- r.Header })
+	var tell string
+	seen := make(chan string, 4)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Proxy-Authorization")
+		if tell != "" {
+			http.Error(w, tell, http.StatusProxyAuthRequired)
+			return
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		up, err := net.Dial("tcp", direct.Listener.Addr().String())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer up.Close()
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+		go io.Copy(up, conn)
+		io.Copy(conn, up)
+	}))
+	defer proxy.Close()
+	var err error
+	if cfg.Proxy, err = url.Parse(proxy.URL); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Proxy.User = url.UserPassword("svc", "hidden")
+	cfg.ConnectTo = nil
+	c := client(t, cfg)
+	if _, err := fetch(t, c, "https://example.com/"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-seen; !strings.HasPrefix(got, "Basic ") {
+		t.Errorf("the proxy saw %q", got)
+	}
+	if h := <-reached; h.Get("Proxy-Authorization") != "" || h.Get("Authorization") != "Bearer secret" {
+		t.Errorf("the server saw %v", h)
+	}
+	c.CloseIdleConnections()
+	tell = "no"
+	if _, err := fetch(t, client(t, cfg), "https://example.com/"); err == nil || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("a proxy that refuses: %v", err)
+	}
+	proxy.Close()
+	if _, err := fetch(t, client(t, cfg), "https://example.com/"); err == nil || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("a proxy that is gone: %v", err)
+	}
+	if len(reached) != 0 {
+		t.Error("the server was reached without the proxy")
+	}
+}
+
+// A server that takes the connection and says nothing costs no more than the
+// time-out, in the handshake, before the header and between its bytes.
+func TestSilentServers(t *testing.T) {
+	stop := make(chan struct{})
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	_, cfg := server(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/drip" {
+			tick := time.NewTicker(5 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-tick.C:
+					w.Write([]byte("x"))
+					w.(http.Flusher).Flush()
+				}
+			}
+		}
+		<-stop
+	})
+	defer close(stop)
+	cfg.Timeout = 100 * time.Millisecond
+	cfg.ConnectTo["silent.example:443"] = silent.Addr().String()
+	for _, u := range []string{"https://silent.example/", "https://example.com/header", "https://example.com/drip"} {
+		began := time.Now()
+		_, err := fetch(t, client(t, cfg), u)
+		if ne, ok := errors.AsType[net.Error](err); !ok || !ne.Timeout() {
+			t.Errorf("%s: %v, want a time-out", u, err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s: took %v", u, took)
+		}
+	}
+}
+
 func TestConfigReportsAllProblems(t *testing.T) {
 	_, err := safehttp.New(safehttp.Config{
 		ConnectTo: map[string]string{

@@ -53,9 +53,10 @@ func (s *Source) getUserAvailability(ctx context.Context, st *site, url string, 
 		// on to another organization (EWS reference 3.4).
 		agent = "ASProxy/CrossSite/Directory//"
 		req.Header.RequestType = ews.CrossSite
-		if a := st.by.Address; !a.IsZero() {
-			req.Header.Impersonate = &ews.ConnectingSID{Kind: "PrimarySmtpAddress", Value: a.String()}
-		}
+	}
+	// An account or an application asks for the caller: the header says for whom.
+	if a := st.by.Address; (st.sameOrg || st.impersonate) && !a.IsZero() {
+		req.Header.Impersonate = &ews.ConnectingSID{Kind: "PrimarySmtpAddress", Value: a.String()}
 	}
 	client, err := ewsclient.New(ewsclient.Config{HTTP: &hc, UserAgent: agent + s.Version.Padded(), MaxBody: s.MaxBody})
 	if err != nil {

@@ -23,6 +23,8 @@ type site struct {
 	client   *http.Client
 	by       routing.Requester
 	sameOrg  bool // another server of the organization, asked as service account
+	// impersonate: the token is an application's, and the question says for whom it asks
+	impersonate bool
 }
 
 // A place is where one address is asked for: the EWS endpoint, and the address

@@ -23,8 +23,9 @@ import (
 type Config struct {
 	// Client returns the HTTP client that a question goes out by: it adds the
 	// organization's bearer token for the host it calls, on behalf of the
-	// requester. required
-	Client func(org *directory.Organization, q routing.Requester) *http.Client
+	// requester. With app, a server of Entra, the token is that of the
+	// organization's application there. required
+	Client func(org *directory.Organization, q routing.Requester, app *directory.AuthServer) *http.Client
 	// Service returns the HTTP client that signs in as the service account of
 	// an address space. nil: address spaces are not asked.
 	Service func(org *directory.Organization, space *directory.AvailabilityAddressSpace, q routing.Requester) (*http.Client, error)
@@ -71,20 +72,83 @@ func New(c Config) (*Source, error) {
 // the same order. A failure is a *routing.MailboxError in the reply that it
 // concerns. An error is one that concerns all.
 func (s *Source) Ask(ctx context.Context, org *directory.Organization, r routing.Route, q routing.Query) ([]routing.Reply, error) {
+	parts := partsOf(org, r, q.Addresses)
+	if len(parts) == 1 {
+		return s.ask(ctx, org, r, q, parts[0].app)
+	}
+	replies := make([]routing.Reply, len(q.Addresses))
+	var wg sync.WaitGroup
+	for _, p := range parts {
+		wg.Go(func() {
+			part := q
+			part.Addresses = make([]smtpaddr.Address, len(p.at))
+			for i, at := range p.at {
+				part.Addresses[i] = q.Addresses[at]
+			}
+			var got []routing.Reply
+			err := s.contain(ctx, func() (err error) {
+				got, err = s.ask(ctx, org, r, part, p.app)
+				return err
+			})
+			for i, at := range p.at {
+				if err != nil {
+					replies[at] = routing.Reply{Address: part.Addresses[i], Err: err}
+				} else {
+					replies[at] = got[i]
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return replies, nil
+}
+
+// A part of a question is for the addresses that are asked about with the same
+// kind of token.
+type part struct {
+	app *directory.AuthServer // nil: the challenge decides
+	at  []int                 // indexes of the addresses
+}
+
+// partsOf splits addresses by the application of Entra that asks about their
+// domain. Nearly always that is one part.
+func partsOf(org *directory.Organization, r routing.Route, addresses []smtpaddr.Address) []part {
+	var parts []part
+next:
+	for i, a := range addresses {
+		var app *directory.AuthServer
+		if r.Kind != routing.AddressSpace {
+			app = org.ApplicationServer(a.Domain())
+		}
+		for n := range parts {
+			if parts[n].app == app {
+				parts[n].at = append(parts[n].at, i)
+				continue next
+			}
+		}
+		parts = append(parts, part{app, []int{i}})
+	}
+	if len(parts) == 0 {
+		return []part{{}}
+	}
+	return parts
+}
+
+func (s *Source) ask(ctx context.Context, org *directory.Organization, r routing.Route, q routing.Query, app *directory.AuthServer) ([]routing.Reply, error) {
 	switch r.Kind {
 	case routing.Connector:
 		c := r.Connector
 		if c.TargetSharingEpr != "" {
-			return s.askAt(ctx, s.oauth(org, q, c.GUID, ""), c.TargetSharingEpr, q), nil
+			return s.askAt(ctx, s.oauth(org, q, c.GUID, "", app), c.TargetSharingEpr, q), nil
 		}
-		return s.discoverAndAsk(ctx, s.oauth(org, q, c.GUID, c.DiscoveryEndpoint), q), nil
+		return s.discoverAndAsk(ctx, s.oauth(org, q, c.GUID, c.DiscoveryEndpoint, app), q), nil
 	case routing.Relationship:
 		o := r.Relationship
 		switch {
 		case usable(o.TargetSharingEpr):
-			return s.askAt(ctx, s.oauth(org, q, o.GUID, ""), o.TargetSharingEpr, q), nil
+			return s.askAt(ctx, s.oauth(org, q, o.GUID, "", app), o.TargetSharingEpr, q), nil
 		case o.TargetSharingEpr == "" && usable(o.TargetAutodiscoverEpr):
-			return s.discoverAndAsk(ctx, s.oauth(org, q, o.GUID, o.TargetAutodiscoverEpr), q), nil
+			return s.discoverAndAsk(ctx, s.oauth(org, q, o.GUID, o.TargetAutodiscoverEpr, app), q), nil
 		}
 		return nil, badRelationship(o)
 	case routing.AddressSpace:
@@ -107,10 +171,10 @@ func usable(epr string) bool {
 	return epr != "" && !strings.HasSuffix(strings.ToLower(strings.TrimSuffix(epr, "/")), "/wssecurity")
 }
 
-func (s *Source) oauth(org *directory.Organization, q routing.Query, guid, endpoint string) *site {
+func (s *Source) oauth(org *directory.Organization, q routing.Query, guid, endpoint string, app *directory.AuthServer) *site {
 	return &site{
 		key: string(org.ID) + "\x00" + guid + "\x00" + endpoint, endpoint: endpoint,
-		org: org, client: s.Client(org, q.Requester), by: q.Requester,
+		org: org, client: s.Client(org, q.Requester, app), by: q.Requester, impersonate: app != nil,
 	}
 }
 

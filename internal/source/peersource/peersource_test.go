@@ -199,8 +199,10 @@ func newRig(t *testing.T, peers ...*peer) *rig {
 		r.conn.DiscoveryEndpoint = peers[0].endpoint()
 	}
 	r.cfg = peersource.Config{
-		Client: func(org *directory.Organization, q routing.Requester) *http.Client { return r.cl },
-		Now:    r.clock, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Client: func(org *directory.Organization, q routing.Requester, _ *directory.AuthServer) *http.Client {
+			return r.cl
+		},
+		Now: r.clock, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	r.make()
 	return r
@@ -453,6 +455,57 @@ func TestAddressSpaces(t *testing.T) {
 	}
 	if got, want := p.ewsHd.Get("User-Agent"), "ASProxy/CrossSite/Directory//15.00.0847.032"; got != want {
 		t.Errorf("User-Agent %q, want %q", got, want)
+	}
+}
+
+// An application of Entra asks about the domains that its server is for, and says
+// for whom it asks; the other addresses go without it.
+func TestApplicationsAskForTheirDomains(t *testing.T) {
+	p := newPeer(t)
+	r := newRig(t, p)
+	evo := directory.AuthServer{Common: directory.Common{Name: "EvoSTS"}, Type: directory.AuthServerAzureAD, Enabled: true, ApplicationIdentifier: "app", DomainName: []string{"cloud.fabrikam.com"}}
+	r.org.AuthServers = []directory.AuthServer{evo}
+	r.conn.TargetAddressDomains = append(r.conn.TargetAddressDomains, "cloud.fabrikam.com")
+	var mu sync.Mutex
+	apps, asked := map[string]int{}, map[string]string{}
+	r.cfg.Client = func(_ *directory.Organization, _ routing.Requester, app *directory.AuthServer) *http.Client {
+		mu.Lock()
+		defer mu.Unlock()
+		name := ""
+		if app != nil {
+			name = app.Name
+		}
+		apps[name]++
+		return r.cl
+	}
+	r.make()
+	p.ask = func(_ http.ResponseWriter, q *ews.AvailabilityRequest) []ews.FreeBusyResponse {
+		mu.Lock()
+		defer mu.Unlock()
+		var names []string
+		for _, m := range q.Mailboxes {
+			names = append(names, m.Address)
+		}
+		whom := ""
+		if i := q.Header.Impersonate; i != nil {
+			whom = i.Kind + " " + i.Value
+		}
+		asked[strings.Join(names, ",")] = whom
+		return busyAll(q)
+	}
+	q := query("kim@cloud.fabrikam.com", "lee@fabrikam.com", "mia@cloud.fabrikam.com")
+	r.ask(q)
+	if d := cmp.Diff(map[string]int{"": 1, "EvoSTS": 1}, apps); d != "" {
+		t.Error("clients:", d)
+	}
+	if d := cmp.Diff(map[string]string{"kim@cloud.fabrikam.com,mia@cloud.fabrikam.com": "PrimarySmtpAddress ana@contoso.com", "lee@fabrikam.com": ""}, asked); d != "" {
+		t.Error("questions:", d)
+	}
+	q.Requester.Address = smtpaddr.Address{}
+	clear(asked)
+	r.ask(q)
+	if got, ok := asked["kim@cloud.fabrikam.com,mia@cloud.fabrikam.com"]; got != "" || !ok {
+		t.Errorf("for nobody: %q, %v", got, asked)
 	}
 }
 
@@ -779,7 +832,7 @@ func FuzzChecked(f *testing.F) {
 	f.Add([]byte(`<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body/></s:Envelope>`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		src, err := peersource.New(peersource.Config{
-			Client: func(*directory.Organization, routing.Requester) *http.Client {
+			Client: func(*directory.Organization, routing.Requester, *directory.AuthServer) *http.Client {
 				return &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}, nil
 				})}

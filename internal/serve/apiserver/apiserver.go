@@ -91,7 +91,7 @@ func (s *Server) importCalendar(w http.ResponseWriter, r *http.Request) error {
 		s.cfg.Auth.Challenge(w, r, err)
 		return nil
 	}
-	if caller.Partner != nil {
+	if caller.Account == nil {
 		return writeProblem(w, Problem{"partner organizations cannot import", http.StatusForbidden, ""})
 	}
 	address, err := smtpaddr.Parse(r.PathValue("address"))

@@ -1,11 +1,11 @@
 // Package authorityserver is the face of the authorization server: metadata
-// documents of tenants and the token endpoint (oauth-s2s reference, 1.1 and 3).
+// documents of tenants and the token endpoints, of ACS at its own host and of Entra
+// ID at the login hosts (oauth-s2s reference, 0.2, 1.1, 1.5 and 3).
 package authorityserver
 
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -15,6 +15,7 @@ import (
 	"busybridge/internal/serve/callers"
 	"busybridge/internal/serve/mount"
 	"busybridge/internal/spec/acs"
+	"busybridge/internal/spec/oidc"
 	"busybridge/internal/trust"
 )
 
@@ -45,6 +46,12 @@ func (s *Server) Routes() []mount.Route {
 		{Pattern: "GET /metadata/json/1", Handler: s.metadata, Name: "acs-metadata"},
 		{Pattern: "GET /{realm}/federationmetadata/2007-06/federationmetadata.xml", Handler: s.federationMetadata, Name: "federation-metadata"},
 		{Pattern: "POST /{realm}/tokens/oauth/2", Handler: s.token, Name: "acs-token"},
+		{Pattern: "GET /{realm}/.well-known/openid-configuration", Handler: s.discovery(oidc.V1), Name: "openid-configuration"},
+		{Pattern: "GET /{realm}/v2.0/.well-known/openid-configuration", Handler: s.discovery(oidc.V2), Name: "openid-configuration"},
+		{Pattern: "GET /{realm}/discovery/keys", Handler: s.keys(oidc.V1), Name: "openid-keys"},
+		{Pattern: "GET /{realm}/discovery/v2.0/keys", Handler: s.keys(oidc.V2), Name: "openid-keys"},
+		{Pattern: "POST /{realm}/oauth2/token", Handler: s.appToken(oidc.V1), Name: "oauth2-token"},
+		{Pattern: "POST /{realm}/oauth2/v2.0/token", Handler: s.appToken(oidc.V2), Name: "oauth2-token"},
 	}
 }
 
@@ -80,20 +87,74 @@ func (s *Server) federationMetadata(w http.ResponseWriter, r *http.Request) erro
 	return write(w, http.StatusOK, "application/xml; charset=utf-8", doc.Append(nil))
 }
 
-// token answers a token request; nothing about it may be cached (RFC 6749 5.1).
-func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
-	ok, err := s.cfg.Authority.Serves(r.Context(), callers.HostOf(r))
+// discovery is the OpenID discovery document of a tenant, or of all (oauth-s2s 1.5).
+func (s *Server) discovery(v oidc.Version) mount.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		doc, err := s.cfg.Authority.Discovery(r.Context(), r.PathValue("realm"), callers.HostOf(r), v)
+		return document(w, doc, err)
+	}
+}
+
+// keys are what tokens of a tenant are checked with (oauth-s2s 1.5).
+func (s *Server) keys(v oidc.Version) mount.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		set, err := s.cfg.Authority.KeySet(r.Context(), r.PathValue("realm"), callers.HostOf(r), v)
+		return document(w, set, err)
+	}
+}
+
+func document(w http.ResponseWriter, doc any, err error) error {
+	if errors.Is(err, directory.ErrNotFound) {
+		return writeNotFound(w)
+	}
 	if err != nil {
 		return err
 	}
-	if !ok {
+	return writeJSON(w, http.StatusOK, doc)
+}
+
+// token answers a token request to ACS.
+func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
+	isACS, _, err := s.cfg.Authority.Serves(r.Context(), callers.HostOf(r))
+	if err != nil {
+		return err
+	}
+	return answer(w, r, isACS, acs.ParseTokenRequest, func(req acs.TokenRequest) (any, error) {
+		req.CorrelationID = r.Header.Get("client-request-id")
+		return s.cfg.Authority.Issue(r.Context(), r.PathValue("realm"), req)
+	})
+}
+
+// appToken answers a token request to Entra ID.
+func (s *Server) appToken(v oidc.Version) mount.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		_, isLogin, err := s.cfg.Authority.Serves(r.Context(), callers.HostOf(r))
+		if err != nil {
+			return err
+		}
+		return answer(w, r, isLogin, oidc.ParseTokenRequest, func(req oidc.TokenRequest) (any, error) {
+			req.CorrelationID = r.Header.Get("client-request-id")
+			return s.cfg.Authority.IssueApp(r.Context(), r.PathValue("realm"), v, req)
+		})
+	}
+}
+
+// answer reads a token request, has it decided, and writes the answer or the
+// refusal. Nothing about it may be cached (RFC 6749 5.1). Served is whether there
+// is a token endpoint at this host.
+func answer[R any](w http.ResponseWriter, r *http.Request, served bool, parse func(url.Values) (R, error), issue func(R) (any, error)) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	if !served {
 		w.WriteHeader(http.StatusNotFound)
 		return nil
 	}
-	req, err := readForm(w, r)
+	var req R
+	err := readForm(w, r)
+	if err == nil {
+		req, err = parse(r.PostForm)
+	}
 	if err != nil {
 		status := http.StatusBadRequest
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
@@ -102,7 +163,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 		return writeJSON(w, status, &acs.Error{Code: "invalid_request",
 			Description: "AADSTS9000411: The request is not properly formatted. " + err.Error(), Codes: []int{9000411}})
 	}
-	resp, err := s.cfg.Authority.Issue(r.Context(), r.PathValue("realm"), req)
+	resp, err := issue(req)
 	if refusal, ok := errors.AsType[*acs.Error](err); ok {
 		mount.AddAttrs(r.Context(), slog.String("oauth_error", refusal.Code), slog.Any("codes", refusal.Codes))
 		return writeJSON(w, refusal.Status, refusal)
@@ -113,22 +174,20 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, resp)
 }
 
+// errForm: a token request is a form.
+var errForm = errors.New("content type is not application/x-www-form-urlencoded")
+
 // readForm reads the parameters of the body only: a token request in the URL is
 // none.
-func readForm(w http.ResponseWriter, r *http.Request) (acs.TokenRequest, error) {
+func readForm(w http.ResponseWriter, r *http.Request) error {
 	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || t != "application/x-www-form-urlencoded" {
-		return acs.TokenRequest{}, fmt.Errorf("%w token request: content type is not application/x-www-form-urlencoded", acs.ErrInvalid)
+		return errForm
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	// ParseForm would take what is in the URL as well.
 	r.URL = &url.URL{Path: r.URL.Path}
-	if err := r.ParseForm(); err != nil {
-		return acs.TokenRequest{}, err
-	}
-	req, err := acs.ParseTokenRequest(r.PostForm)
-	req.CorrelationID = r.Header.Get("client-request-id")
-	return req, err
+	return r.ParseForm()
 }
 
 func writeNotFound(w http.ResponseWriter) error {

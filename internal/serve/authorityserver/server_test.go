@@ -31,6 +31,8 @@ import (
 const (
 	tenant = "4d2c1b0a-9f8e-4d7c-8b6a-5f4e3d2c1b0a"
 	host   = "accounts.accesscontrol.chinacloudapi.cn"
+	// roomsID is an application that takes tokens of version 2.
+	roomsID = "dd02c40f-1325-46c2-a118-4659db8a55d5"
 )
 
 var start = time.Date(2026, 1, 15, 8, 0, 0, 0, time.UTC)
@@ -48,8 +50,18 @@ func (o oneRealm) Realm(_ context.Context, name string) (*directory.Realm, error
 	return o.realm, nil
 }
 
-// newServer is an authority of contoso.com, and an assertion for it.
-func newServer(t *testing.T) (http.Handler, string) {
+// newServer is an authority of contoso.com, and an assertion for ACS.
+func newServer(t testing.TB) (http.Handler, string) {
+	t.Helper()
+	h, sign := newAuthority(t)
+	var w jose.Writer
+	w.Text("aud", directory.Clouds["21vianet"].ACSPrincipalID+"/"+host+"@"+tenant).Text("iss", directory.ExchangeAppID+"@"+tenant)
+	w.Text("nbf", "1768464000").Text("exp", "1768464300")
+	return h, sign(&w)
+}
+
+// newAuthority is an authority of contoso.com, and how its application signs.
+func newAuthority(t testing.TB) (http.Handler, func(*jose.Writer) string) {
 	t.Helper()
 	certificate := func(name string) directory.Certificate {
 		c, err := trust.NewSigningCertificate(name, start, start.Add(24*time.Hour))
@@ -59,10 +71,10 @@ func newServer(t *testing.T) (http.Handler, string) {
 		return c
 	}
 	as, own := certificate("as"), certificate("own")
-	realm := &directory.Realm{ID: tenant, Domains: []directory.VerifiedDomain{{Name: "contoso.com"}},
+	realm := &directory.Realm{ID: tenant, Domains: []directory.VerifiedDomain{{Name: "contoso.com"}}, ServiceHosts: []string{"partner.outlook.cn"},
 		Principals: []directory.ServicePrincipal{{ObjectID: "o", AppPrincipalID: directory.ExchangeAppID, AccountEnabled: true,
-			ServicePrincipalNames: []string{directory.ExchangeAppID + "/mail.contoso.com"},
-			KeyCredentials:        []directory.KeyCredential{{Type: "Asymmetric", Usage: "Verify", Value: own.DER, StartDate: start, EndDate: start.Add(time.Hour)}}}}}
+			ServicePrincipalNames: []string{directory.ExchangeAppID + "/mail.contoso.com", directory.ExchangeAppID + "/partner.outlook.cn"},
+			KeyCredentials:        []directory.KeyCredential{{Type: "Asymmetric", Usage: "Verify", Value: own.DER, StartDate: start, EndDate: start.Add(time.Hour)}}}, {ObjectID: "r", AppPrincipalID: roomsID, AccountEnabled: true, ServicePrincipalNames: []string{"https://rooms.contoso.com"}, TokenVersion: 2}}}
 	a, err := trust.NewAuthority(trust.AuthorityConfig{Realms: oneRealm{realm}, Audit: nothing{}, Now: func() time.Time { return start },
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Authority: func(context.Context) (*directory.AuthorityConfig, error) {
@@ -79,15 +91,14 @@ func newServer(t *testing.T) (http.Handler, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var w jose.Writer
-	w.Text("aud", directory.Clouds["21vianet"].ACSPrincipalID+"/"+host+"@"+tenant).Text("iss", directory.ExchangeAppID+"@"+tenant)
-	w.Text("nbf", "1768464000").Text("exp", "1768464300")
-	assertion, err := jose.SignRS256(key.(*rsa.PrivateKey), trust.X5T(own.DER), "", &w)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return mount.New(mount.Config{Routes: s.Routes(), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Metrics: mount.NewMetrics(prometheus.NewRegistry()), Now: time.Now, MaxInFlight: 10}), assertion
+			Metrics: mount.NewMetrics(prometheus.NewRegistry()), Now: time.Now, MaxInFlight: 10}), func(w *jose.Writer) string {
+			assertion, err := jose.SignRS256(key.(*rsa.PrivateKey), trust.X5T(own.DER), "", w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return assertion
+		}
 }
 
 func do(t *testing.T, h http.Handler, method, target, body string, change func(*http.Request)) *http.Response {
@@ -116,7 +127,7 @@ func TestMetadata(t *testing.T) {
 		"https://" + host + "/Contoso.COM/Metadata/JSON/1":                                  200,
 		"https://" + host + ":443/metadata/json/1?realm=" + tenant:                          200,
 		"https://" + host + "/metadata/json/1?realm=contoso.com":                            200,
-		"https://login.partner.microsoftonline.cn/contoso.com/metadata/json/1":              200,
+		"https://login.partner.microsoftonline.cn/contoso.com/metadata/json/1":              404,
 		"https://" + host + "/nowhere.test/metadata/json/1":                                 404,
 		"https://" + host + "/metadata/json/1":                                              404,
 		"https://mail.contoso.com/contoso.com/metadata/json/1":                              404,

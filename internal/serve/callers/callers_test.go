@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +37,8 @@ type stage struct {
 	wait     func(context.Context) error // before a hash is known; may be nil
 	rehash   []string
 	token    func(token, host string) (*trust.Caller, error)
+	networks map[string]time.Time // where accounts signed in from
+	notes    int
 }
 
 func org(id, domain string) *directory.Organization {
@@ -51,7 +56,7 @@ func newStage() *stage {
 		"cloud.test":  callers.NewSiteSet("cloud.test", []callers.Site{{Org: a, Server: both, Host: "cloud.test"}, {Org: b, Server: both, Host: "cloud.test"}}),
 		"onprem.test": callers.NewSiteSet("onprem.test", []callers.Site{{Org: c, Server: both, Host: "onprem.test"}}),
 		"legacy.test": callers.NewSiteSet("legacy.test", []callers.Site{{Org: c, Server: old, Host: "legacy.test"}}),
-	}, accounts: make(map[string]*directory.Account)}
+	}, accounts: make(map[string]*directory.Account), networks: make(map[string]time.Time)}
 	for _, x := range []struct {
 		org directory.OrgID
 		at  string
@@ -72,17 +77,45 @@ func (s *stage) Account(_ context.Context, name string) (*directory.Account, err
 	if s.err != nil {
 		return nil, s.err
 	}
-	if a := s.accounts[name]; a != nil {
-		return a, nil
+	if a, err := smtpaddr.Parse(name); err == nil && s.accounts[a.String()] != nil {
+		return s.accounts[a.String()], nil
 	}
 	return nil, fmt.Errorf("account: %w", directory.ErrNotFound)
 }
 
+func (s *stage) AccountsAt(_ context.Context, org directory.OrgID, at smtpaddr.Address) (list []*directory.Account, err error) {
+	for _, name := range slices.Sorted(maps.Keys(s.accounts)) {
+		if a := s.accounts[name]; a.Org == org && a.Address == at {
+			list = append(list, a)
+		}
+	}
+	return list, s.err
+}
+
+func (s *stage) AccountByCertificate(_ context.Context, fingerprint string) (*directory.Account, error) {
+	for _, a := range s.accounts {
+		if slices.Contains(a.Certificates, fingerprint) && s.err == nil {
+			return a, nil
+		}
+	}
+	return nil, errors.Join(s.err, fmt.Errorf("certificate: %w", directory.ErrNotFound))
+}
+
+func (s *stage) NetworkSeen(_ context.Context, user string, network netip.Prefix) (time.Time, error) {
+	return s.networks[user+" "+network.String()], s.err
+}
+
+func (s *stage) NoteNetwork(_ context.Context, user string, network netip.Prefix, at time.Time) error {
+	s.networks[user+" "+network.String()] = at
+	s.notes++
+	return s.err
+}
+
 func (s *stage) Recipient(_ context.Context, org directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error) {
-	if a.Local() == "admin" {
+	if a.Local() == "admin" || a.Local() == "nobody" {
 		return nil, fmt.Errorf("recipient: %w", directory.ErrNotFound)
 	}
-	return &directory.Recipient{Org: org, ID: a.String()}, nil
+	return &directory.Recipient{Org: org, ID: a.String(), Primary: a, Enabled: a.Local() != "left"}, nil
 }
 
 func (s *stage) Validate(_ context.Context, token, host string) (*trust.Caller, error) {
@@ -99,11 +132,15 @@ func (s *stage) verify(ctx context.Context, hash, password string) (ok, rehash b
 	return hash == "hash of "+password || hash == "old hash of "+password, strings.HasPrefix(hash, "old"), nil
 }
 
-func (s *stage) authenticator(t testing.TB) *callers.Authenticator {
+func (s *stage) authenticator(t testing.TB, change ...func(*callers.Config)) *callers.Authenticator {
 	t.Helper()
-	a, err := callers.New(callers.Config{Sites: s, Accounts: s, Recipients: s, Tokens: s, Verify: s.verify, DummyHash: "hash of nobody",
+	cfg := callers.Config{Sites: s, Accounts: s, Recipients: s, Tokens: s, Verify: s.verify, DummyHash: "hash of nobody",
 		Rehash: func(_ context.Context, a *directory.Account, _ string) { s.rehash = append(s.rehash, a.UserName) },
-		Now:    func() time.Time { return s.now() }, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		Now:    func() time.Time { return s.now() }, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for _, fn := range change {
+		fn(&cfg)
+	}
+	a, err := callers.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,6 +256,7 @@ func TestChallenge(t *testing.T) {
 		{"two headers", "onprem.test", callers.ErrBadHeader, 400, nil, ""},
 		{"unknown host", "evil.test", fmt.Errorf("x: %w", directory.ErrNotFound), 421, nil, ""},
 		{"too many", "onprem.test", &callers.BackoffError{Wait: 1500 * time.Millisecond}, 429, nil, ""},
+		{"busy", "onprem.test", fmt.Errorf("x: %w", callers.ErrBusy), 503, nil, ""},
 		{"store is broken", "onprem.test", errBroken, 500, nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -243,13 +281,16 @@ func TestChallenge(t *testing.T) {
 func TestUnknownUserCostsTheSame(t *testing.T) {
 	s := newStage()
 	a := s.authenticator(t)
-	for _, user := range []string{"carol@fabrikam.com", "nobody@fabrikam.com"} {
-		before := s.hashes.Load()
-		if _, err := a.Authenticate(request(t, "onprem.test", basic(user, "wrong"))); !errors.Is(err, callers.ErrBadCredentials) {
-			t.Error(err)
-		}
-		if n := s.hashes.Load() - before; n != 1 {
-			t.Errorf("%s: %d computations", user, n)
+	lost, _ := trust.NewAppPassword("carol@fabrikam.com")
+	for _, user := range []string{"carol@fabrikam.com", "nobody@fabrikam.com", "alice@contoso.com", "no address"} {
+		for _, password := range []string{"wrong", lost} {
+			before := s.hashes.Load()
+			if _, err := a.Authenticate(request(t, "onprem.test", basic(user, password))); !errors.Is(err, callers.ErrBadCredentials) {
+				t.Error(err)
+			}
+			if n := s.hashes.Load() - before; n != 1 {
+				t.Errorf("%s: %d computations", user, n)
+			}
 		}
 	}
 }

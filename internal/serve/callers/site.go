@@ -121,9 +121,11 @@ func HostOf(r *http.Request) string {
 
 // A Caller is who asks: a user with an account, or a partner organization.
 type Caller struct {
-	Site      Site
-	Org       *directory.Organization // Site.Org: whose data is asked for
-	Account   *directory.Account      // nil for a partner
-	Recipient *directory.Recipient    // the caller's own mailbox or mail user; nil if none
-	Partner   *trust.Caller           // nil for a user
+	Site    Site
+	Org     *directory.Organization // Site.Org: whose data is asked for
+	Account *directory.Account      // nil for a partner
+	// AppPassword is the name of the app password that the account signed in with, if any.
+	AppPassword string
+	Recipient   *directory.Recipient // the caller's own mailbox or mail user; nil if none
+	Partner     *trust.Caller        // nil for a user
 }

@@ -3,6 +3,8 @@ package mount_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -421,6 +423,24 @@ func TestForwardedHeaders(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The certificate and the name of a TLS connection are its client's, unless that is a proxy.
+func TestConnectionOfAProxySaysNothing(t *testing.T) {
+	for peer, want := range map[string]bool{"198.51.100.7:5": true, "192.0.2.1:5": false} {
+		var got *tls.ConnectionState
+		h, _ := newHandler([]mount.Route{{Pattern: "/x", Name: "x", Handler: func(_ http.ResponseWriter, r *http.Request) error {
+			got = r.TLS
+			return nil
+		}}}, func(c *mount.Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
+		r := httptest.NewRequest("GET", "https://mail.contoso.com/x", nil)
+		r.RemoteAddr = peer
+		r.TLS.ServerName, r.TLS.PeerCertificates = "mail.contoso.com", []*x509.Certificate{{}}
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		if got == nil || (len(got.PeerCertificates) == 1) != want || (got.ServerName != "") != want || len(r.TLS.PeerCertificates) != 1 {
+			t.Errorf("from %s: %+v", peer, got)
+		}
 	}
 }
 

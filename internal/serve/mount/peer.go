@@ -12,7 +12,9 @@ import (
 var forwarded = []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Forwarded"}
 
 // resolvePeer sets r.RemoteAddr and r.Host to what a trusted proxy says. It
-// removes the proxy headers in every case, so no handler can believe them.
+// removes the proxy headers in every case, so no handler can believe them, and
+// what TLS says of a proxy: neither its certificate nor the name that it asked
+// for are its client's.
 func resolvePeer(r *http.Request, trusted []netip.Prefix) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err == nil && contains(trusted, peer.Addr()) {
@@ -21,6 +23,11 @@ func resolvePeer(r *http.Request, trusted []netip.Prefix) {
 		}
 		if h := lastElement(r.Header.Values("X-Forwarded-Host")); saneHost(h) {
 			r.Host = h
+		}
+		if r.TLS != nil {
+			state := *r.TLS
+			state.ServerName, state.PeerCertificates, state.VerifiedChains = "", nil, nil
+			r.TLS = &state
 		}
 	}
 	if slices.ContainsFunc(forwarded, func(k string) bool { return r.Header[k] != nil }) {

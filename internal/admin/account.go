@@ -176,6 +176,9 @@ func (s *Service) setPassword(ctx context.Context, actor Actor, sc scope, userNa
 		}
 		a.PasswordHash = hash
 		res.Object = a
+		if n := len(a.AppPasswords); n > 0 {
+			res.Warnings = []string{fmt.Sprintf("%d app passwords of %s go on working: see Get-AppPassword and Remove-AppPassword", n, a.UserName)}
+		}
 		return outcome{changed: true, before: a, after: a}, tx.PutAccount(ctx, a)
 	})
 }

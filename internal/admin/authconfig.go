@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -79,6 +80,7 @@ var errOneGroup = errors.New("current certificate, next certificate, publication
 // service name (cmdlet reference 4.10, oauth-s2s reference 6.2).
 func (s *Service) SetAuthConfig(ctx context.Context, actor Actor, org directory.OrgID, c AuthConfigChange) (Result[directory.AuthConfig], error) {
 	var res Result[directory.AuthConfig]
+	var after *directory.Organization
 	now := s.Now()
 	err := s.run(ctx, actor, "Set-AuthConfig", scope{org: org, object: "AuthConfig"}, func(tx Tx) (outcome, error) {
 		if err := c.check(); err != nil {
@@ -88,12 +90,139 @@ func (s *Service) SetAuthConfig(ctx context.Context, actor Actor, org directory.
 		var version int64
 		o, err := tx.UpdateOrganization(ctx, org, func(o *directory.Organization) error {
 			before, version = o.AuthConfig, o.Version
-			return c.apply(&o.AuthConfig)
+			return c.apply(o)
 		})
 		if err != nil {
 			return outcome{}, err
 		}
+		after = o
 		res = Result[directory.AuthConfig]{Object: o.AuthConfig, Changed: o.Version != version, Warnings: c.warnings(o, now)}
+		return outcome{changed: res.Changed, before: before, after: o.AuthConfig}, nil
+	})
+	if err == nil && res.Changed {
+		res.Warnings = append(res.Warnings, s.unpublished(ctx, after, c.put())...)
+	}
+	return res, err
+}
+
+// put is the certificate that the change puts to use, now or later; "" for none.
+func (c *AuthConfigChange) put() string {
+	switch {
+	case c.CertificateThumbprint != "" || c.PublishCertificate:
+		return trust.KeyCurrent
+	case c.NewCertificateThumbprint != "":
+		return trust.KeyNext
+	}
+	return ""
+}
+
+// unpublished warns of authorization servers that do not know a certificate that
+// the organization signs with, or is going to.
+func (s *Service) unpublished(ctx context.Context, o *directory.Organization, use string) (out []string) {
+	if use == "" {
+		return nil
+	}
+	for _, p := range s.publications(ctx, o) {
+		if p.Use != use {
+			continue
+		}
+		switch {
+		case p.Missing():
+			out = append(out, fmt.Sprintf("the auth server %q does not know the %s %s: until it does, it gives this organization no token for what that certificate signs. "+
+				"Run there the line that this shows here: (Test-AuthCertificatePublication).Command", p.AuthServer, use, p.Thumbprint))
+		case !p.Known:
+			out = append(out, fmt.Sprintf("whether the auth server %q knows the %s %s could not be found out: %v. Run Test-AuthCertificatePublication later", p.AuthServer, use, p.Thumbprint, p.Err))
+		}
+	}
+	return out
+}
+
+// A CertificatePublication says whether an authorization server knows one of the
+// certificates of an organization.
+type CertificatePublication struct {
+	trust.Publication
+	Use        string // trust.KeyCurrent or trust.KeyNext
+	Thumbprint string
+	// Command is what makes the certificate known, in a session with the directory
+	// of the authorization server; empty when it is known.
+	Command string
+}
+
+// TestAuthCertificatePublication asks the organization's authorization servers
+// which of its current and next certificates they know.
+func (s *Service) TestAuthCertificatePublication(ctx context.Context, actor Actor, org directory.OrgID) ([]CertificatePublication, error) {
+	const op = "Test-AuthCertificatePublication"
+	sc := scope{org: org, object: "AuthConfig"}
+	err := s.permit(ctx, actor, op, sc)
+	if err == nil && s.Published == nil {
+		err = errors.New("this shell cannot ask other servers: run it where the server runs")
+	}
+	var o *directory.Organization
+	if err == nil {
+		o, err = s.Store.Organization(ctx, org)
+	}
+	if err != nil {
+		return nil, s.finish(ctx, actor, op, sc, err)
+	}
+	return s.publications(ctx, o), nil
+}
+
+// publicationTimeout bounds the time that authorization servers are asked.
+const publicationTimeout = 30 * time.Second
+
+func (s *Service) publications(ctx context.Context, o *directory.Organization) (out []CertificatePublication) {
+	if s.Published == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, publicationTimeout)
+	defer cancel()
+	a := &o.AuthConfig
+	for _, u := range []struct{ use, thumbprint string }{{trust.KeyCurrent, a.CurrentCertificateThumbprint}, {trust.KeyNext, a.NextCertificateThumbprint}} {
+		c := o.Certificate(u.thumbprint)
+		if c == nil {
+			continue
+		}
+		for _, p := range s.Published(ctx, o, u.thumbprint) {
+			x := CertificatePublication{Publication: p, Use: u.use, Thumbprint: u.thumbprint}
+			if !p.Known {
+				x.Command = publishCommand(p.Application, c)
+			}
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// publishCommand is the line that makes a certificate of an application known to
+// the authorization server (cmdlet reference 14.5, article step 4).
+func publishCommand(application string, c *directory.Certificate) string {
+	end := ""
+	if cert, err := x509.ParseCertificate(c.DER); err == nil {
+		end = fmt.Sprintf(" -EndDate %q", cert.NotAfter.UTC().Format("2006-01-02T15:04:05Z"))
+	}
+	return fmt.Sprintf("New-MsolServicePrincipalCredential -AppPrincipalId %s -Type Asymmetric -Usage Verify -Value %s%s",
+		application, base64.StdEncoding.EncodeToString(c.DER), end)
+}
+
+// RollOver makes the next certificate current when its date has come, or the
+// current one cannot sign any more. Result.Changed says whether it did.
+func (s *Service) RollOver(ctx context.Context, actor Actor, org directory.OrgID) (Result[directory.AuthConfig], error) {
+	var res Result[directory.AuthConfig]
+	now := s.Now()
+	err := s.run(ctx, actor, "Set-AuthConfig", scope{org: org, object: "AuthConfig"}, func(tx Tx) (outcome, error) {
+		var before directory.AuthConfig
+		o, err := tx.UpdateOrganization(ctx, org, func(o *directory.Organization) error {
+			before = o.AuthConfig
+			if !trust.NextDue(o, now) { // another node was first
+				return nil
+			}
+			res.Changed = true
+			return trust.PromoteNext(o)
+		})
+		if err != nil {
+			return outcome{}, err
+		}
+		res.Object = o.AuthConfig
 		return outcome{changed: res.Changed, before: before, after: o.AuthConfig}, nil
 	})
 	return res, err
@@ -118,20 +247,21 @@ func (c *AuthConfigChange) check() error {
 	return nil
 }
 
-func (c *AuthConfigChange) apply(a *directory.AuthConfig) error {
-	if t := thumbprint(c.CertificateThumbprint); t != "" && t != a.CurrentCertificateThumbprint {
-		a.PreviousCertificateThumbprint, a.CurrentCertificateThumbprint = a.CurrentCertificateThumbprint, t
+func (c *AuthConfigChange) apply(o *directory.Organization) error {
+	a := &o.AuthConfig
+	if t := thumbprint(c.CertificateThumbprint); t != "" {
+		if err := trust.Promote(o, t); err != nil {
+			return err
+		}
 	}
 	if t := thumbprint(c.NewCertificateThumbprint); t != "" {
 		at := c.NewCertificateEffectiveDate.UTC().Truncate(time.Microsecond)
 		a.NextCertificateThumbprint, a.NextCertificateEffectiveDate = t, &at
 	}
 	if c.PublishCertificate {
-		if a.NextCertificateThumbprint == "" {
-			return errors.New("there is no next certificate to publish")
+		if err := trust.PromoteNext(o); err != nil {
+			return err
 		}
-		a.PreviousCertificateThumbprint, a.CurrentCertificateThumbprint = a.CurrentCertificateThumbprint, a.NextCertificateThumbprint
-		a.NextCertificateThumbprint, a.NextCertificateEffectiveDate = "", nil
 	}
 	if c.ClearPreviousCertificate {
 		a.PreviousCertificateThumbprint = ""

@@ -27,7 +27,6 @@ var (
 	errNoMetadata  = errors.New("no metadata can be fetched here")
 	errNoURL       = errors.New("it has no metadata URL to refresh from")
 	errTwoSources  = errors.New("an application identifier and a metadata URL exclude each other")
-	errRealmOfAll  = errors.New("its realm is *: name the realm that is meant")
 	errMovedAgain  = errors.New("the metadata URL was changed meanwhile")
 	errNoPartnerID = errors.New("want an application identifier or a metadata URL")
 )
@@ -102,12 +101,27 @@ func (s *Service) NewAuthServer(ctx context.Context, actor Actor, org directory.
 
 // SetAuthServer changes an authorization server (cmdlet reference 4.3). With
 // refresh, or when fn changes the metadata URL, the document is fetched again
-// and what comes from it is replaced. fn may be nil, and may be called twice.
+// and what comes from it is replaced; at the same URL, a document of another
+// issuer or realm is refused. fn may be nil, and may be called twice.
 func (s *Service) SetAuthServer(ctx context.Context, actor Actor, org directory.OrgID, identity string, refresh bool, fn func(*directory.AuthServer) error) (Result[directory.AuthServer], error) {
-	return setFetched(ctx, s, actor, "Set-AuthServer", org, authServers, identity, refresh, fn, document[directory.AuthServer]{
+	var was directory.AuthServer
+	change := func(a *directory.AuthServer) error {
+		was = *a
+		if fn == nil {
+			return nil
+		}
+		return fn(a)
+	}
+	return setFetched(ctx, s, actor, "Set-AuthServer", org, authServers, identity, refresh, change, document[directory.AuthServer]{
 		url: func(a *directory.AuthServer) string { return a.AuthMetadataURL },
 		read: func(ctx context.Context, a directory.AuthServer) (directory.AuthServer, error) {
-			return s.fromMetadata(ctx, a, true)
+			n, err := s.fromMetadata(ctx, a, true)
+			if err == nil && a.AuthMetadataURL == was.AuthMetadataURL && was.IssuerIdentifier != "" &&
+				(n.IssuerIdentifier != was.IssuerIdentifier || n.Realm != a.Realm) {
+				return a, &MetadataError{a.AuthMetadataURL, fmt.Errorf("its issuer is now %s@%s, was %s@%s: if that is meant, remove the AuthServer and make it anew",
+					n.IssuerIdentifier, n.Realm, was.IssuerIdentifier, was.Realm)}
+			}
+			return n, err
 		},
 		apply: func(a *directory.AuthServer, next directory.AuthServer) { overlay(a, next, true) },
 	})

@@ -1,12 +1,15 @@
 package admin
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"busybridge/internal/directory"
+	"busybridge/internal/trust"
 )
 
 // services are those that a certificate can be enabled for (cmdlet reference 5.2).
@@ -95,4 +98,79 @@ func (s *Service) changeCertificate(ctx context.Context, actor Actor, op string,
 		return out, nil
 	})
 	return res, err
+}
+
+// ImportParams describe a certificate that was made elsewhere.
+type ImportParams struct {
+	Data         []byte // PEM, PKCS#12 or DER; see trust.ReadKeyFile
+	Password     string
+	FriendlyName string   // default: its common name
+	Services     []string // IIS, SMTP, …
+	Exportable   bool     // the private key may leave the store again
+}
+
+// ImportExchangeCertificate puts a certificate into the organization's own store,
+// with its private key when the file holds it. Set-AuthConfig puts it to use.
+func (s *Service) ImportExchangeCertificate(ctx context.Context, actor Actor, org directory.OrgID, p ImportParams) (Result[directory.Certificate], error) {
+	const op = "Import-ExchangeCertificate"
+	res := Result[directory.Certificate]{Changed: true}
+	sc := scope{org: org, object: "ExchangeCertificate"}
+	err := s.permit(ctx, actor, op, sc) // before the work that a password costs
+	if err == nil {
+		p.Services, err = parseServices(p.Services)
+	}
+	if err == nil {
+		res.Object, err = trust.ReadKeyFile(p.Data, p.Password)
+	}
+	if err != nil {
+		return res, s.finish(ctx, actor, op, sc, err)
+	}
+	c := &res.Object
+	c.FriendlyName, c.Services, c.Exportable = cmp.Or(p.FriendlyName, c.FriendlyName), p.Services, p.Exportable && len(c.Key) > 0
+	sc.object += " " + c.Thumbprint
+	return res, s.run(ctx, actor, op, sc, func(tx Tx) (outcome, error) {
+		_, err := tx.UpdateOrganization(ctx, org, func(o *directory.Organization) error {
+			if o.Certificate(c.Thumbprint) != nil {
+				return fmt.Errorf("a certificate with thumbprint %s is there already: %w", c.Thumbprint, directory.ErrExists)
+			}
+			o.Certificates = append(o.Certificates, *c)
+			return nil
+		})
+		return outcome{changed: true, after: *c}, err
+	})
+}
+
+// ExportExchangeCertificate is the certificate as DER; under a password it is PEM
+// with the private key, encrypted, when the certificate was imported exportable.
+// That a key left the store is in the audit trail.
+func (s *Service) ExportExchangeCertificate(ctx context.Context, actor Actor, org directory.OrgID, print, password string) (out []byte, err error) {
+	const op = "Export-ExchangeCertificate"
+	print = thumbprint(print)
+	sc := scope{org: org, object: "ExchangeCertificate " + print}
+	if err := s.permit(ctx, actor, op, sc); err != nil {
+		return nil, s.finish(ctx, actor, op, sc, err)
+	}
+	o, err := s.Store.Organization(ctx, org)
+	if err != nil {
+		return nil, s.finish(ctx, actor, op, sc, err)
+	}
+	c := o.Certificate(print)
+	switch {
+	case c == nil:
+		return nil, s.finish(ctx, actor, op, sc, &NotFoundError{"certificate", print})
+	case password == "":
+		return c.DER, nil
+	case !c.Exportable:
+		return nil, s.finish(ctx, actor, op, sc, errors.New("its private key never leaves the store, for it was made here or imported without PrivateKeyExportable; without a password the public part is exported"))
+	}
+	// The work that the password costs is done before the transaction.
+	if out, err = trust.WriteKeyFile(c, password); err != nil {
+		return nil, s.finish(ctx, actor, op, sc, err)
+	}
+	if err := s.run(ctx, actor, op, sc, func(Tx) (outcome, error) {
+		return outcome{changed: true, after: struct{ PrivateKey string }{"exported"}}, nil
+	}); err != nil {
+		return nil, err
+	}
+	return out, nil
 }

@@ -2,10 +2,9 @@ package admin
 
 import (
 	"context"
-	"encoding/base64"
 
 	"busybridge/internal/directory"
-	"busybridge/internal/spec/acs"
+	"busybridge/internal/trust"
 )
 
 var partnerApplications = noun[directory.PartnerApplication]{
@@ -21,8 +20,15 @@ var partnerApplications = noun[directory.PartnerApplication]{
 // NewPartnerApplication adds an application whose tokens are accepted (cmdlet
 // reference 4.6, oauth-s2s reference 4.6). With an application identifier, auth
 // servers vouch for it; with a metadata URL it is trusted directly, and its
-// identifier, realm and certificates come from the document, which is fetched now.
+// identifier, realm and certificates come from the document, which is fetched now
+// and pinned as they come; a warning asks to compare them.
 func (s *Service) NewPartnerApplication(ctx context.Context, actor Actor, org directory.OrgID, p directory.PartnerApplication) (Result[directory.PartnerApplication], error) {
+	return s.PinPartnerApplication(ctx, actor, org, p, "")
+}
+
+// PinPartnerApplication is NewPartnerApplication for a partner that has told the
+// fingerprint of its keys: those of the document must have it.
+func (s *Service) PinPartnerApplication(ctx context.Context, actor Actor, org directory.OrgID, p directory.PartnerApplication, expected string) (Result[directory.PartnerApplication], error) {
 	const op = "New-PartnerApplication"
 	sc := scope{org: org, object: partnerApplications.name + " " + p.Name}
 	err := s.permit(ctx, actor, op, sc)
@@ -31,7 +37,9 @@ func (s *Service) NewPartnerApplication(ctx context.Context, actor Actor, org di
 	case p.ApplicationIdentifier != "" && p.AuthMetadataURL != "":
 		err = errTwoSources
 	case p.AuthMetadataURL != "":
-		p, err = s.directPartner(ctx, p)
+		if p, err = s.directPartner(ctx, p); err == nil {
+			err = compareFingerprint(expected, p.CertificateStrings)
+		}
 	case p.ApplicationIdentifier == "":
 		err = errNoPartnerID
 	default:
@@ -40,52 +48,56 @@ func (s *Service) NewPartnerApplication(ctx context.Context, actor Actor, org di
 	if err != nil {
 		return Result[directory.PartnerApplication]{}, s.finish(ctx, actor, op, sc, err)
 	}
-	return create(ctx, s, actor, op, org, partnerApplications, p)
-}
-
-// directPartner fills in what the partner's own document says. A document for
-// every realm is refused unless p pins one.
-func (s *Service) directPartner(ctx context.Context, p directory.PartnerApplication) (directory.PartnerApplication, error) {
-	doc, err := s.fetch(ctx, p.AuthMetadataURL)
-	if err != nil {
-		return p, err
+	res, err := create(ctx, s, actor, op, org, partnerApplications, p)
+	if err == nil && expected == "" {
+		res.Warnings = append(res.Warnings, pinWarnings(&res.Object, true)...)
 	}
-	bad := func(err error) (directory.PartnerApplication, error) {
-		return p, &MetadataError{p.AuthMetadataURL, err}
-	}
-	issuer, err := acs.ParsePrincipalName(doc.Issuer)
-	if err != nil {
-		return bad(err)
-	}
-	p.UseAuthServer, p.ApplicationIdentifier = false, doc.ServiceName
-	if p.ApplicationIdentifier == "" {
-		p.ApplicationIdentifier = issuer.PID
-	}
-	if p.IssuerIdentifier = issuer.PID; p.Realm == "" {
-		if doc.Realm == acs.AnyRealm {
-			return bad(errRealmOfAll)
-		}
-		p.Realm = doc.Realm
-	}
-	p.CertificateStrings = nil
-	for _, k := range doc.Keys {
-		p.CertificateStrings = append(p.CertificateStrings, base64.StdEncoding.EncodeToString(k.Certificate))
-	}
-	return p, nil
+	return res, err
 }
 
 // SetPartnerApplication changes an application (cmdlet reference 4.7; article
-// step 2). With refresh, or when fn changes the metadata URL, the document is
-// fetched again. fn may be nil, and may be called twice.
+// step 2). When fn changes the metadata URL, the document there is pinned in the
+// place of the old one; with refresh, the pinned document is read again and
+// followed as far as trust.FollowPartner allows. fn may be nil, and may be called
+// twice.
 func (s *Service) SetPartnerApplication(ctx context.Context, actor Actor, org directory.OrgID, identity string, refresh bool, fn func(*directory.PartnerApplication) error) (Result[directory.PartnerApplication], error) {
-	return setFetched(ctx, s, actor, "Set-PartnerApplication", org, partnerApplications, identity, refresh, fn, document[directory.PartnerApplication]{
-		url:  func(p *directory.PartnerApplication) string { return p.AuthMetadataURL },
-		read: s.directPartner,
+	var moved bool
+	var lost error // the object was changed between the fetch and the transaction
+	change := func(p *directory.PartnerApplication) error {
+		was := p.AuthMetadataURL
+		if fn != nil {
+			if err := fn(p); err != nil {
+				return err
+			}
+		}
+		moved = p.AuthMetadataURL != was
+		return nil
+	}
+	res, err := setFetched(ctx, s, actor, "Set-PartnerApplication", org, partnerApplications, identity, refresh, change, document[directory.PartnerApplication]{
+		url: func(p *directory.PartnerApplication) string { return p.AuthMetadataURL },
+		read: func(ctx context.Context, p directory.PartnerApplication) (directory.PartnerApplication, error) {
+			n, err := s.directPartner(ctx, p)
+			if err == nil && !moved {
+				_, err = trust.FollowPartner(p, n, s.Now())
+			}
+			return n, err
+		},
 		apply: func(p *directory.PartnerApplication, next directory.PartnerApplication) {
-			p.UseAuthServer, p.ApplicationIdentifier, p.IssuerIdentifier = false, next.ApplicationIdentifier, next.IssuerIdentifier
-			p.Realm, p.CertificateStrings = next.Realm, next.CertificateStrings
+			if moved {
+				p.UseAuthServer, p.ApplicationIdentifier, p.IssuerIdentifier = false, next.ApplicationIdentifier, next.IssuerIdentifier
+				p.Realm, p.CertificateStrings, p.PendingCertificateStrings = next.Realm, next.CertificateStrings, nil
+				return
+			}
+			*p, lost = trust.FollowPartner(*p, next, s.Now())
 		},
 	})
+	if err == nil && lost != nil {
+		err = s.finish(ctx, actor, "Set-PartnerApplication", scope{org: org, object: partnerApplications.name + " " + identity}, lost)
+	}
+	if err == nil {
+		res.Warnings = append(res.Warnings, pinWarnings(&res.Object, moved)...)
+	}
+	return res, err
 }
 
 // RemovePartnerApplication removes an application (cmdlet reference 4.8).

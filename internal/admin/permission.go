@@ -56,7 +56,9 @@ var rules = map[string]rule{
 	"Enable-ExchangeCertificate":       byOwner,
 	"Remove-ExchangeCertificate":       byOwner,
 	"Export-ExchangeCertificate":       byOwner,
+	"Import-ExchangeCertificate":       byOwner,
 	"Set-AuthConfig":                   byOwner,
+	"Test-AuthCertificatePublication":  byOwner,
 	"New-AuthServer":                   byOwner,
 	"Set-AuthServer":                   byOwner,
 	"Remove-AuthServer":                byOwner,
@@ -95,6 +97,10 @@ var rules = map[string]rule{
 	"Remove-ManagementRoleAssignment":  byAdmin,
 	"Set-OrganizationConfig":           byAdmin,
 	"Set-Password":                     byUser,
+	"New-AppPassword":                  byUser,
+	"Remove-AppPassword":               byUser,
+	"Add-ClientCertificate":            byOwner,
+	"Remove-ClientCertificate":         byUser,
 
 	"New-RealmAccount":                      byRealmAdmin,
 	"Set-RealmAccount":                      byRealmAdmin,
@@ -105,7 +111,13 @@ var rules = map[string]rule{
 	"New-MsolServicePrincipalCredential":    byRealmAdmin,
 	"Remove-MsolServicePrincipalCredential": byRealmAdmin,
 
+	"Set-AzureADServicePrincipal":            byRealmAdmin,
+	"New-AzureADServiceAppRoleAssignment":    byRealmAdmin,
+	"Remove-AzureADServiceAppRoleAssignment": byRealmAdmin,
+
 	"Get-AcceptedDomain":                 byViewer,
+	"Get-AppPassword":                    byViewer,
+	"Get-ClientCertificate":              byViewer,
 	"Get-Account":                        byViewer,
 	"Get-AuthConfig":                     byViewer,
 	"Get-AuthServer":                     byViewer,
@@ -139,6 +151,11 @@ var rules = map[string]rule{
 	"Get-MsolDomain":                     byViewer,
 	"Get-MsolServicePrincipal":           byViewer,
 	"Get-MsolServicePrincipalCredential": byViewer,
+
+	"Connect-AzureAD":                     byViewer,
+	"Get-AzureADServicePrincipal":         byViewer,
+	"Get-AzureADServiceAppRoleAssignment": byViewer,
+	"Get-AzureADServiceAppRoleAssignedTo": byViewer,
 }
 
 // has reports whether the actor has one of the roles.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"busybridge/internal/admin"
 	"busybridge/internal/directory"
@@ -75,6 +76,22 @@ func TestPermissions(t *testing.T) {
 		{"principal of another tenant", principal(other), []admin.Actor{operator, realmAdmin}},
 		{"principal of no tenant", principal("nowhere.example"), []admin.Actor{operator}},
 		{"own password", func(a admin.Actor) error { _, err := w.SetPassword(ctx, a, org, "alice@contoso.com", "x"); return err }, []admin.Actor{operator, owner, alice}},
+		{"own app passwords", func(a admin.Actor) error {
+			_, err := w.RemoveAppPassword(ctx, a, org, "alice@contoso.com", "x")
+			return err
+		}, []admin.Actor{operator, owner, alice}},
+		{"app passwords of an account", func(a admin.Actor) error {
+			_, err := w.SignInMeans(ctx, a, "Get-AppPassword", org, "alice@contoso.com")
+			return err
+		}, []admin.Actor{operator, owner, viewer, alice}},
+		{"certificates of accounts", func(a admin.Actor) error {
+			_, err := w.AddClientCertificate(ctx, a, org, "alice@contoso.com", "x")
+			return err
+		}, []admin.Actor{operator, owner}},
+		{"certificates of accounts in the cloud", func(a admin.Actor) error {
+			_, err := w.AddClientCertificate(ctx, a, hosted, "alice@fabrikam.com", "x")
+			return err
+		}, []admin.Actor{operator}},
 		{"import", func(a admin.Actor) error {
 			_, err := w.ImportCalendar(ctx, a, org, "alice@contoso.com", "a.ics", strings.NewReader("x"))
 			return err
@@ -165,6 +182,23 @@ func (w *world) operations() []operation {
 			return what(w.EnableExchangeCertificate(ctx, a, org, "x", nil))
 		}, "owner"},
 		{"RemoveExchangeCertificate", func(ctx c, a a, org o, _ string) error { return what(w.RemoveExchangeCertificate(ctx, a, org, "x")) }, "owner"},
+		{"ImportExchangeCertificate", func(ctx c, a a, org o, _ string) error {
+			return what(w.ImportExchangeCertificate(ctx, a, org, admin.ImportParams{}))
+		}, "owner"},
+		{"ExportExchangeCertificate", func(ctx c, a a, org o, _ string) error {
+			return what(w.ExportExchangeCertificate(ctx, a, org, "x", ""))
+		}, "owner"},
+		{"TestAuthCertificatePublication", func(ctx c, a a, org o, _ string) error {
+			return what(w.TestAuthCertificatePublication(ctx, a, org))
+		}, "owner"},
+		{"RollOver", func(ctx c, a a, org o, _ string) error { return what(w.RollOver(ctx, a, org)) }, "owner"},
+		{"StageAuthorityCertificate", func(ctx c, a a, _ o, _ string) error {
+			return what(w.StageAuthorityCertificate(ctx, a, time.Time{}))
+		}, "operator"},
+		{"PublishAuthorityCertificate", func(ctx c, a a, _ o, _ string) error {
+			return what(w.PublishAuthorityCertificate(ctx, a))
+		}, "operator"},
+		{"RollOverAuthority", func(ctx c, a a, _ o, _ string) error { return what(w.RollOverAuthority(ctx, a)) }, "operator"},
 		{"SetAuthConfig", func(ctx c, a a, org o, _ string) error {
 			return what(w.SetAuthConfig(ctx, a, org, admin.AuthConfigChange{PublishCertificate: true}))
 		}, "owner"},
@@ -180,6 +214,11 @@ func (w *world) operations() []operation {
 		{"SetPartnerApplication", func(ctx c, a a, org o, _ string) error {
 			return what(w.SetPartnerApplication(ctx, a, org, "x", true, nil))
 		}, ""},
+		{"PinPartnerApplication", func(ctx c, a a, org o, _ string) error {
+			return what(w.PinPartnerApplication(ctx, a, org, directory.PartnerApplication{}, "x"))
+		}, ""},
+		{"ApprovePartnerKeys", func(ctx c, a a, org o, _ string) error { return what(w.ApprovePartnerKeys(ctx, a, org, "x", "x")) }, ""},
+		{"OwnFingerprint", func(ctx c, a a, org o, _ string) error { return what(w.OwnFingerprint(ctx, a, org)) }, "viewer"},
 		{"RemovePartnerApplication", func(ctx c, a a, org o, _ string) error { return what(w.RemovePartnerApplication(ctx, a, org, "x")) }, ""},
 		{"NewIntraOrganizationConnector", func(ctx c, a a, org o, _ string) error {
 			return what(w.NewIntraOrganizationConnector(ctx, a, org, directory.IntraOrganizationConnector{}))
@@ -255,6 +294,22 @@ func (w *world) operations() []operation {
 		{"SetPassword", func(ctx c, a a, org o, _ string) error {
 			return what(w.SetPassword(ctx, a, org, "alice@contoso.com", "short"))
 		}, ""},
+		{"NewAppPassword", func(ctx c, a a, org o, _ string) error {
+			_, _, err := w.NewAppPassword(ctx, a, org, "alice@contoso.com", "x")
+			return err
+		}, ""},
+		{"RemoveAppPassword", func(ctx c, a a, org o, _ string) error {
+			return what(w.RemoveAppPassword(ctx, a, org, "alice@contoso.com", "x"))
+		}, ""},
+		{"AddClientCertificate", func(ctx c, a a, org o, _ string) error {
+			return what(w.AddClientCertificate(ctx, a, org, "alice@contoso.com", "x"))
+		}, "owner"},
+		{"RemoveClientCertificate", func(ctx c, a a, org o, _ string) error {
+			return what(w.RemoveClientCertificate(ctx, a, org, "alice@contoso.com", "x"))
+		}, ""},
+		{"SignInMeans", func(ctx c, a a, org o, _ string) error {
+			return what(w.SignInMeans(ctx, a, "Get-AppPassword", org, "alice@contoso.com"))
+		}, "viewer"},
 		{"ImportCalendar", func(ctx c, a a, org o, _ string) error {
 			return what(w.ImportCalendar(ctx, a, org, "alice", "a.ics", strings.NewReader("x")))
 		}, "importer"},
@@ -281,6 +336,12 @@ func (w *world) operations() []operation {
 		}, "realm"},
 		{"RemoveServicePrincipalCredential", func(ctx c, a a, _ o, realm string) error {
 			return what(w.RemoveServicePrincipalCredential(ctx, a, realm, "x"))
+		}, "realm"},
+		{"NewAppRoleAssignment", func(ctx c, a a, _ o, realm string) error {
+			return what(w.NewAppRoleAssignment(ctx, a, realm, "x", "y", "z"))
+		}, "realm"},
+		{"RemoveAppRoleAssignment", func(ctx c, a a, _ o, realm string) error {
+			return what(w.RemoveAppRoleAssignment(ctx, a, realm, "x", "y"))
 		}, "realm"},
 
 		{"ViewOrganization", func(ctx c, a a, org o, _ string) error {

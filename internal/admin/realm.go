@@ -192,12 +192,16 @@ func (s *Service) RemoveServicePrincipal(ctx context.Context, actor Actor, realm
 		}
 		res.Object = *p
 		r.Principals = slices.DeleteFunc(r.Principals, func(q directory.ServicePrincipal) bool { return q.ObjectID == res.Object.ObjectID })
+		for i := range r.Principals { // its roles go with it
+			q := &r.Principals[i]
+			q.AppRoleAssignments = slices.DeleteFunc(q.AppRoleAssignments, func(a directory.AppRoleAssignment) bool { return a.ResourceID == res.Object.ObjectID })
+		}
 		return outcome{before: res.Object, object: principalObject(&res.Object)}, nil
 	})
 	return res, err
 }
 
-// ServicePrincipalChange is what Set-MsolServicePrincipal can be asked for; nil
+// ServicePrincipalChange is what SetServicePrincipal can be asked for; nil
 // fields stay.
 type ServicePrincipalChange struct {
 	DisplayName    *string
@@ -205,6 +209,10 @@ type ServicePrincipalChange struct {
 	// ServicePrincipalNames replaces the list; the application id stays in it.
 	ServicePrincipalNames *[]string
 	TrustedForDelegation  *bool
+	// AppRoles replaces the roles that the application offers, but for those of the
+	// cloud's own; one that somebody has cannot go.
+	AppRoles     *[]directory.AppRole
+	TokenVersion *int
 }
 
 // SetServicePrincipal changes an application of the realm (cmdlet reference 14.3;
@@ -223,6 +231,8 @@ func (s *Service) SetServicePrincipal(ctx context.Context, actor Actor, realm, i
 		assign(&p.DisplayName, c.DisplayName)
 		assign(&p.AccountEnabled, c.AccountEnabled)
 		assign(&p.TrustedForDelegation, c.TrustedForDelegation)
+		assign(&p.AppRoles, c.AppRoles)
+		assign(&p.TokenVersion, c.TokenVersion)
 		if c.ServicePrincipalNames != nil {
 			if err := setNames(r, p, *c.ServicePrincipalNames); err != nil {
 				return outcome{}, err
@@ -303,6 +313,54 @@ func (s *Service) RemoveServicePrincipalCredential(ctx context.Context, actor Ac
 			principal.KeyCredentials = slices.Delete(principal.KeyCredentials, i, i+1)
 		}
 		return outcome{before: res.Object, object: principalObject(principal)}, nil
+	})
+	return res, err
+}
+
+// NewAppRoleAssignment gives an application a role of another one of the realm: the
+// consent of its administrator (oauth-s2s reference 3.4).
+func (s *Service) NewAppRoleAssignment(ctx context.Context, actor Actor, realm, principal, resource, roleID string) (Result[directory.AppRoleAssignment], error) {
+	var res Result[directory.AppRoleAssignment]
+	roleID = strings.ToLower(roleID)
+	err := s.changeRealm(ctx, actor, "New-AzureADServiceAppRoleAssignment", realm, "ServicePrincipal "+principal, func(r *directory.Realm) (outcome, error) {
+		p, err := findPrincipal(r, principal)
+		if err != nil {
+			return outcome{}, err
+		}
+		of, err := findPrincipal(r, resource)
+		if err != nil {
+			return outcome{}, err
+		}
+		if of.Role(roleID) == nil {
+			return outcome{}, &NotFoundError{"app role", roleID}
+		}
+		if i := slices.IndexFunc(p.AppRoleAssignments, func(a directory.AppRoleAssignment) bool { return a.ResourceID == of.ObjectID && a.RoleID == roleID }); i >= 0 {
+			return outcome{}, fmt.Errorf("app role %s of %q: %q has it already: %w", roleID, of.DisplayName, p.DisplayName, directory.ErrExists)
+		}
+		a := directory.AppRoleAssignment{ID: uuid.NewString(), ResourceID: of.ObjectID, RoleID: roleID, CreatedAt: s.Now().UTC().Truncate(time.Microsecond)}
+		p.AppRoleAssignments = append(p.AppRoleAssignments, a)
+		res = Result[directory.AppRoleAssignment]{Object: a, Changed: true}
+		return outcome{after: a, object: principalObject(p)}, nil
+	})
+	return res, err
+}
+
+// RemoveAppRoleAssignment takes a role away from the application that has it.
+// Tokens that were issued before keep it until they expire.
+func (s *Service) RemoveAppRoleAssignment(ctx context.Context, actor Actor, realm, principal, id string) (Result[directory.AppRoleAssignment], error) {
+	res := Result[directory.AppRoleAssignment]{Changed: true}
+	err := s.changeRealm(ctx, actor, "Remove-AzureADServiceAppRoleAssignment", realm, "ServicePrincipal "+principal, func(r *directory.Realm) (outcome, error) {
+		p, err := findPrincipal(r, principal)
+		if err != nil {
+			return outcome{}, err
+		}
+		i := slices.IndexFunc(p.AppRoleAssignments, func(a directory.AppRoleAssignment) bool { return strings.EqualFold(a.ID, id) })
+		if i < 0 {
+			return outcome{}, &NotFoundError{"app role assignment", id}
+		}
+		res.Object = p.AppRoleAssignments[i]
+		p.AppRoleAssignments = slices.Delete(p.AppRoleAssignments, i, i+1)
+		return outcome{before: res.Object, object: principalObject(p)}, nil
 	})
 	return res, err
 }

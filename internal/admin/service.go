@@ -107,6 +107,9 @@ type Config struct {
 	Audit     audit.Recorder   // keeps refusals and imports; default Store
 	Now       func() time.Time // required
 	Log       *slog.Logger     // default: nothing is logged
+	// Published asks the authorization servers of an organization whether they know
+	// its certificate, as trust.Tokens does; nil: nobody is asked.
+	Published func(ctx context.Context, org *directory.Organization, thumbprint string) []trust.Publication
 	// NewCertificate makes signing certificates; default trust.NewSigningCertificate.
 	NewCertificate func(subject string, now, until time.Time) (directory.Certificate, error)
 }

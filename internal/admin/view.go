@@ -121,9 +121,16 @@ func (s *Service) accounts(ctx context.Context, actor Actor, op string, sc scope
 	}
 	list, err := s.Store.Accounts(ctx, sc.owner())
 	for _, a := range list {
-		a.PasswordHash = ""
+		withholdHashes(a)
 	}
 	return list, err
+}
+
+func withholdHashes(a *directory.Account) {
+	a.PasswordHash = ""
+	for i := range a.AppPasswords {
+		a.AppPasswords[i].Hash = ""
+	}
 }
 
 // An AuditQuery chooses events. Lists are alternatives, without regard to case;

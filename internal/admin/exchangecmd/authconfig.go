@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"busybridge/internal/admin"
+	"busybridge/internal/directory"
 	"busybridge/internal/ps/interp"
 	"busybridge/internal/ps/object"
+	"busybridge/internal/trust"
 )
 
 // authConfig are the cmdlets of the organization's own signing certificates (4.9, 4.10).
@@ -29,7 +31,16 @@ func (x *exchange) authConfig() []entry {
 				`Set-AuthConfig -NewCertificateThumbprint BC6BF924D6EF046E64F8D1987DC1D7D2F4C0042A -NewCertificateEffectiveDate 4/17/2027`,
 				`Set-AuthConfig -PublishCertificate`, `Set-AuthConfig -ClearPreviousCertificate`,
 			},
-			Links: []string{"Get-AuthConfig", "New-ExchangeCertificate"},
+			Links: []string{"Get-AuthConfig", "New-ExchangeCertificate", "Test-AuthCertificatePublication"},
+		}},
+		{in: premises, Command: interp.Command{
+			Name: "Test-AuthCertificatePublication", New: func() interp.Cmdlet { return &testPublication{x: x} },
+			Synopsis: "Asks the authorization servers which certificates of this organization they know.",
+			Description: "For the current and the next certificate it asks each enabled authorization server for a token, as free/busy questions do, and throws the token away. " +
+				"Published is empty when the server could not be asked. Command is the line that makes a missing certificate known: run it in a session that is connected " +
+				"to the directory (Connect-MsolService). The next certificate must be known there before it becomes current.",
+			Examples: []string{`Test-AuthCertificatePublication`, `(Test-AuthCertificatePublication | Where-Object { $_.Published -eq $false }).Command`},
+			Links:    []string{"Get-AuthConfig", "Set-AuthConfig", "Get-AuthServer"},
 		}},
 	}
 }
@@ -47,6 +58,9 @@ type getAuthConfig struct {
 func (p *getAuthConfig) Run(ctx context.Context, c *interp.Call) error {
 	k, o, err := p.x.open(ctx, c)
 	if err != nil {
+		return err
+	}
+	if err := k.warnKeys(o, ""); err != nil {
 		return err
 	}
 	a, id := &o.AuthConfig, single(o, authConfigName)
@@ -118,3 +132,56 @@ func (p *setAuthConfig) Run(ctx context.Context, c *interp.Call) error {
 	}
 	return changed(k, authConfigName, res, err)
 }
+
+// warnKeys warns of certificates of the organization that end soon: of all that it
+// signs with, or of the one with the thumbprint.
+func (k *call) warnKeys(o *directory.Organization, thumbprint string) error {
+	for _, u := range trust.OrganizationKeys(o) {
+		own := u.Use == trust.KeyCurrent || u.Use == trust.KeyNext
+		if w := u.Warning(k.Now()); own && w != "" && (thumbprint == "" || thumbprint == u.Key) {
+			if err := k.WriteWarning(sentences(w)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type testPublication struct {
+	x *exchange
+	controller
+}
+
+const publicationType = "Busybridge.AuthCertificatePublication"
+
+// Run asks.
+func (p *testPublication) Run(ctx context.Context, c *interp.Call) error {
+	k, _, err := p.x.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	list, err := k.Admin.TestAuthCertificatePublication(ctx, k.actor, k.Org)
+	if err != nil {
+		return k.WriteError(k.fail(err))
+	}
+	if len(list) == 0 {
+		return k.WriteWarning("This organization has no certificate to sign with, or no authorization server that it asks for tokens: there is nothing to compare.")
+	}
+	for _, v := range list {
+		o := object.New(publicationType, "System.Object").Add("AuthServer", v.AuthServer).Add("Certificate", publicationUses[v.Use]).Add("Thumbprint", v.Thumbprint)
+		var published any
+		if v.Asked {
+			published = v.Known
+		}
+		detail := ""
+		if v.Err != nil {
+			detail = sentences(v.Err.Error())
+		}
+		if err := k.Emit(o.Add("Published", published).Add("Detail", detail).Add("Command", v.Command)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var publicationUses = map[string]string{trust.KeyCurrent: "Current", trust.KeyNext: "Next"}

@@ -19,9 +19,9 @@ func (x *exchange) availabilityConfig() []entry {
 		}},
 		{in: everywhere, Command: interp.Command{
 			Name: "Set-AvailabilityConfig", New: func() interp.Cmdlet { return &setAvailabilityConfig{x: x} }, ShouldProcess: true,
-			Synopsis:    "Names the accounts that other forests ask with.",
-			Description: "They are kept and shown. What another organization may see is decided by organization relationships and calendar permissions.",
-			Examples:    []string{`Set-AvailabilityConfig -OrgWideAccount svc-freebusy@contoso.com`},
+			Synopsis:    "Names the accounts that other forests ask with, and says what other organizations learn of addresses.",
+			Description: "The accounts are kept and shown. What another organization may see is decided by organization relationships and calendar permissions.",
+			Examples:    []string{`Set-AvailabilityConfig -OrgWideAccount svc-freebusy@contoso.com`, `Set-AvailabilityConfig -RevealUnknownRecipients $true`},
 			Links:       []string{"Get-AvailabilityConfig", "New-OrganizationRelationship"},
 		}},
 	}
@@ -48,7 +48,8 @@ func (p *getAvailabilityConfig) Run(ctx context.Context, c *interp.Call) error {
 		}
 		return k.WriteError(k.notFound(p.Identity.text))
 	}
-	b := k.bag(configurationTypes+"AvailabilityConfig").add("PerUserAccount", v.PerUserAccount).add("OrgWideAccount", v.OrgWideAccount)
+	b := k.bag(configurationTypes+"AvailabilityConfig").add("PerUserAccount", v.PerUserAccount).add("OrgWideAccount", v.OrgWideAccount).
+		add("RevealUnknownRecipients", v.RevealUnknownRecipients)
 	if k.Hosted {
 		b.add("AllowedTenantIds", []string{})
 	}
@@ -59,6 +60,7 @@ type setAvailabilityConfig struct {
 	x                *exchange
 	PerUserAccount   identity    `ps:"PerUserAccount,allownull,allowempty" help:"Who may ask for what each user shows. Kept and shown; $null takes it away."`
 	OrgWideAccount   identity    `ps:"OrgWideAccount,allownull,allowempty" help:"Who may ask for what everybody shows. Kept and shown; $null takes it away."`
+	Reveal           bool        `ps:"RevealUnknownRecipients" help:"Whether other organizations learn that an address does not exist. The default is False: to them it looks like a calendar that they may not see. Not in Exchange."`
 	AllowedTenantIDs multiValued `ps:"AllowedTenantIds,allownull,allowempty" help:"Refused unless empty: tenants ask each other by New-IntraOrganizationConnector here."`
 	controller
 }
@@ -78,6 +80,7 @@ func (p *setAvailabilityConfig) Run(ctx context.Context, c *interp.Call) error {
 	res, err := k.Admin.SetAvailabilityConfig(ctx, k.actor, k.Org, func(v *directory.AvailabilityConfig) error {
 		assign(k, "PerUserAccount", &v.PerUserAccount, p.PerUserAccount.text)
 		assign(k, "OrgWideAccount", &v.OrgWideAccount, p.OrgWideAccount.text)
+		assign(k, "RevealUnknownRecipients", &v.RevealUnknownRecipients, p.Reveal)
 		return nil
 	})
 	return changed(k, availabilityName, res, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 // certificates are the cmdlets of the organization's own certificates (5).
-// Export-ExchangeCertificate is not among them: a private key never leaves the store.
+// The private key of one made here never leaves the store.
 func (x *exchange) certificates() []entry {
 	return []entry{
 		{in: premises, Command: interp.Command{
@@ -40,6 +41,22 @@ func (x *exchange) certificates() []entry {
 			Description: "They are kept and shown, and cannot be taken away again. Which certificate signs tokens is said by Set-AuthConfig.",
 			Examples:    []string{`Enable-ExchangeCertificate BC6BF924D6EF046E64F8D1987DC1D7D2F4C0042A -Services SMTP`},
 			Links:       []string{"Get-ExchangeCertificate", "Set-AuthConfig"},
+		}},
+		{in: premises, Command: interp.Command{
+			Name: "Import-ExchangeCertificate", New: func() interp.Cmdlet { return &importCertificate{x: x} }, ShouldProcess: true,
+			Synopsis: "Puts a certificate that was made elsewhere into this organization's store, with its private key.",
+			Description: "FileData is PEM (PKCS#8 keys, also encrypted), PKCS#12 as Windows writes it by default, or DER. The key is kept encrypted. " +
+				"With PrivateKeyExportable it can be exported again; else it never leaves the store. Set-AuthConfig puts the certificate to use.",
+			Examples: []string{`Import-ExchangeCertificate -FileData ([System.IO.File]::ReadAllBytes('C:\OAuthConfig\auth.pfx')) -Password (Read-Host -AsSecureString)`},
+			Links:    []string{"Export-ExchangeCertificate", "Set-AuthConfig"},
+		}},
+		{in: premises, Command: interp.Command{
+			Name: "Export-ExchangeCertificate", New: func() interp.Cmdlet { return &exportCertificate{x: x} }, ShouldProcess: true, DefaultSet: "Thumbprint",
+			Synopsis: "Gives the bytes of a certificate, in FileData.",
+			Description: "Without Password it is the public part: base64 text, or DER with BinaryEncoded. With Password it is PEM with the private key, encrypted under " +
+				"the password; only a certificate that was imported with PrivateKeyExportable has a key that can be exported.",
+			Examples: []string{`$f = Export-ExchangeCertificate (Get-AuthConfig).NextCertificateThumbprint -BinaryEncoded; [System.IO.File]::WriteAllBytes('C:\OAuthConfig\next.cer', $f.FileData)`},
+			Links:    []string{"Import-ExchangeCertificate", "Get-ExchangeCertificate"},
 		}},
 		{in: premises, Command: interp.Command{
 			Name: "Remove-ExchangeCertificate", New: func() interp.Cmdlet { return &removeCertificate{x: x} }, ShouldProcess: true, Impact: "High", DefaultSet: "Thumbprint",
@@ -167,6 +184,9 @@ func (p *getCertificate) Run(ctx context.Context, c *interp.Call) error {
 		return err
 	}
 	want := p.Thumbprint.text + p.Identity.text + p.Instance.text // of three parameter sets
+	if err := k.warnKeys(o, want); err != nil {
+		return err
+	}
 	found := want == ""
 	for i := range o.Certificates {
 		v := &o.Certificates[i]
@@ -364,4 +384,90 @@ func (p *removeCertificate) Run(ctx context.Context, c *interp.Call) error {
 	}
 	res, err := k.Admin.RemoveExchangeCertificate(ctx, k.actor, k.Org, print)
 	return removed(k, res, err)
+}
+
+// fileData is the bytes of a file: a byte[], or numbers that fit.
+type fileData []byte
+
+// ParameterType is what help calls the type.
+func (fileData) ParameterType() string { return "Byte[]" }
+
+// BindPS implements interp.Binder.
+func (d *fileData) BindPS(v any) (err error) {
+	*d, err = object.ToBytes(v)
+	return err
+}
+
+type importCertificate struct {
+	x                    *exchange
+	FileData             fileData             `ps:"FileData,mandatory" help:"The bytes of the file, as [System.IO.File]::ReadAllBytes gives them."`
+	Password             *object.SecureString `ps:"Password" help:"What the private key is encrypted with."`
+	FriendlyName         string               `ps:"FriendlyName" help:"A name for people. Its common name when it is left out."`
+	PrivateKeyExportable bool                 `ps:"PrivateKeyExportable,default=False" help:"Whether the private key can be exported again."`
+	Services             services             `ps:"Services" help:"What the certificate is for, kept and shown: None, IMAP, POP, UM, IIS, SMTP, Federation, UMCallRouter."`
+	Server               identity             `ps:"Server" help:"Has no effect: the nodes of a deployment share one store."`
+	controller
+}
+
+// Run imports the certificate.
+func (p *importCertificate) Run(ctx context.Context, c *interp.Call) error {
+	k, _, err := p.x.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	if ok, err := k.should("Importing a certificate."); !ok {
+		return err
+	}
+	res, err := k.Admin.ImportExchangeCertificate(ctx, k.actor, k.Org, admin.ImportParams{
+		Data: p.FileData, Password: p.Password.Reveal(), FriendlyName: p.FriendlyName, Services: p.Services.list(), Exportable: p.PrivateKeyExportable,
+	})
+	if err != nil {
+		return k.WriteError(k.fail(err))
+	}
+	shown, err := k.certificate(&res.Object)
+	if err != nil {
+		return err
+	}
+	return k.Emit(shown)
+}
+
+type exportCertificate struct {
+	x *exchange
+	certificateID
+	BinaryEncoded object.Switch        `ps:"BinaryEncoded" help:"The public part as DER instead of base64 text."`
+	Password      *object.SecureString `ps:"Password" help:"Export the private key, too, encrypted under this password."`
+	FileName      string               `ps:"FileName" help:"Refused: write FileData with [System.IO.File]::WriteAllBytes."`
+	controller
+}
+
+const exportType = "Microsoft.Exchange.Management.SystemConfigurationTasks.BinaryFileDataObject"
+
+// Run exports the certificate.
+func (p *exportCertificate) Run(ctx context.Context, c *interp.Call) error {
+	k, o, err := p.x.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	if p.FileName != "" {
+		return k.WriteError(k.invalid("FileName", "Write the property FileData of the result with [System.IO.File]::WriteAllBytes."))
+	}
+	print, err := p.find(k, o)
+	if print == "" {
+		return err
+	}
+	if ok, err := k.should(`Exporting certificate "%s".`, print); !ok {
+		return err
+	}
+	password := p.Password.Reveal()
+	if k.Bound("Password") && password == "" {
+		return k.WriteError(k.invalid("Password", "A private key is exported under a password only."))
+	}
+	data, err := k.Admin.ExportExchangeCertificate(ctx, k.actor, k.Org, print, password)
+	if err != nil {
+		return k.WriteError(k.fail(err))
+	}
+	if password == "" && !bool(p.BinaryEncoded) {
+		data = []byte(base64.StdEncoding.EncodeToString(data))
+	}
+	return k.Emit(object.New(exportType, "System.Object").Add("FileData", object.Bytes(data)))
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
@@ -46,7 +47,7 @@ const (
 
 // certificates are made once, for a key takes long. All has a fixed length in them.
 var certificates = sync.OnceValue(func() (list []directory.Certificate) {
-	for _, until := range []time.Time{now.AddDate(5, 0, 0), now.AddDate(5, 0, 0), now.Add(-time.Hour)} {
+	for _, until := range []time.Time{now.AddDate(5, 0, 0), now.AddDate(5, 0, 0), now.Add(-time.Hour), now.AddDate(0, 0, 20)} {
 		key, err := rsa.GenerateKey(rand.Reader, directory.MinRSABits)
 		if err != nil {
 			panic(err)
@@ -102,7 +103,7 @@ func newWorld(t *testing.T, hosted bool, variables map[string]any, options ...fu
 	}
 	t.Cleanup(func() { store.Close() })
 	w := &world{t: t, store: store, docs: map[string]*acs.Document{}}
-	w.admin, err = admin.New(admin.Config{Store: admin.Over(store), Metadata: w, Now: clock, Log: log,
+	w.admin, err = admin.New(admin.Config{Store: admin.Over(store), Metadata: w, Now: clock, Log: log, Published: published,
 		NewCertificate: func(string, time.Time, time.Time) (directory.Certificate, error) {
 			w.made++
 			return certificates()[w.made-1], nil
@@ -156,6 +157,24 @@ func newWorld(t *testing.T, hosted bool, variables map[string]any, options ...fu
 		t.Fatal(err)
 	}
 	return w
+}
+
+// published stands for authorization servers that know the first certificate only;
+// one that is called Gone does not answer.
+func published(_ context.Context, o *directory.Organization, thumbprint string) (out []trust.Publication) {
+	for i := range o.AuthServers {
+		p := trust.Publication{AuthServer: o.AuthServers[i].Name, Application: directory.ExchangeAppID, Realm: tenant, Asked: true}
+		switch {
+		case p.AuthServer == "Gone":
+			p.Asked, p.Err = false, errors.New("connection refused")
+		case thumbprint == certificates()[0].Thumbprint:
+			p.Known = true
+		default:
+			p.Err = errors.New("the key was not found")
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 func acsDocument() *acs.Document {
@@ -247,6 +266,7 @@ func (w *world) run(text string) string {
 var (
 	anyGUID       = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
 	anyThumbprint = regexp.MustCompile(`\b[0-9A-F]{40}\b`)
+	anyFingers    = regexp.MustCompile(`\b\d{5}( \d{5}){5}\b`)
 	anyBase64     = regexp.MustCompile(`[A-Za-z0-9+/]{48,}=*`)
 )
 
@@ -272,6 +292,7 @@ func steady(known map[string]string, s string) string {
 	s = anyGUID.ReplaceAllStringFunc(s, number("00000000-0000-0000-0000-%012d", func(v string) bool {
 		return slices.Contains([]string{tenant, directory.ExchangeAppID, "00000001-0002-0000-c000-000000000000", "351e931b-be37-4ec6-a819-3cdf611f8ca4", "c45a6d57-2c60-43d1-a36d-67bbbccc8bcf"}, v)
 	}))
+	s = anyFingers.ReplaceAllStringFunc(s, number("00000 00000 00000 00000 00000 %05d", func(v string) bool { return strings.HasPrefix(v, "12345 12345") }))
 	s = anyThumbprint.ReplaceAllStringFunc(s, number("%040d", func(string) bool { return false }))
 	return anyBase64.ReplaceAllStringFunc(s, func(v string) string { return strings.Repeat("b", len(v)) })
 }
@@ -294,6 +315,10 @@ func TestTranscripts(t *testing.T) {
 			for i, c := range certificates() {
 				thumbprints[fmt.Sprintf("thumbprint%d", i+1)] = c.Thumbprint
 			}
+			ends := certificates()[3]
+			thumbprints["keyFile"] = object.Bytes(append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ends.DER}),
+				pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: ends.Key})...))
+			thumbprints["password"] = object.NewSecureString("pass word")
 			w := newWorld(t, strings.HasPrefix(filepath.Base(name), "hosted"), thumbprints)
 			w.docs[metadataURL] = acsDocument()
 			w.docs["https://hrapp.contoso.com/metadata/json/1"] = &acs.Document{

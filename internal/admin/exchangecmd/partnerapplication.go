@@ -16,10 +16,12 @@ func (x *exchange) partnerApplications() []entry {
 			Name: "New-PartnerApplication", New: func() interp.Cmdlet { return &newPartnerApplication{x: x} }, ShouldProcess: true, DefaultSet: "ACSTrustApplication",
 			Synopsis: "Makes this organization accept the tokens of an application.",
 			Description: "With ApplicationIdentifier an authorization server (New-AuthServer) vouches for the application. " +
-				"With AuthMetadataUrl the application issues its tokens itself: its identifier, realm and certificates are fetched from the document now.",
+				"With AuthMetadataUrl the application issues its tokens itself: its identifier, realm and certificates are fetched from the document now, and pinned. " +
+				"Another organization is such an application, too: then no authorization server is needed. Compare the fingerprint of its keys with the partner, by telephone for one.",
 			Examples: []string{
 				`New-PartnerApplication -Name "Exchange Online 2" -ApplicationIdentifier 00000002-0000-0ff1-ce00-000000000000 -Realm cb52ada4-5045-4d00-a59a-c7896ef052a1`,
 				`New-PartnerApplication -Name HRApp -AuthMetadataUrl https://hrapp.contoso.com/metadata/json/1`,
+				`New-PartnerApplication -Name Fabrikam -AuthMetadataUrl https://mail.fabrikam.com/autodiscover/metadata/json/1 -ActAsPermissions Calendars.ReadBasic -Fingerprint "12345 67890 12345 67890 12345 67890"`,
 			},
 			Links: []string{"Get-PartnerApplication", "Set-PartnerApplication", "New-AuthServer"},
 		}},
@@ -35,10 +37,11 @@ func (x *exchange) partnerApplications() []entry {
 		}},
 		{in: everywhere, Command: interp.Command{
 			Name: "Set-PartnerApplication", New: func() interp.Cmdlet { return &setPartnerApplication{x: x} }, ShouldProcess: true, DefaultSet: "ACSTrustApplication",
-			Synopsis:    "Changes a partner application, or reads its metadata again.",
-			Description: "A new AuthMetadataUrl and RefreshAuthMetadata fetch the application's own document now.",
-			Examples:    []string{`Set-PartnerApplication "Exchange Online" -Enabled $true`, `Set-PartnerApplication HRApp -RefreshAuthMetadata`},
-			Links:       []string{"Get-PartnerApplication"},
+			Synopsis: "Changes a partner application, or reads its metadata again.",
+			Description: "A new AuthMetadataUrl fetches the application's own document now and pins it. RefreshAuthMetadata reads it again: its keys are followed when one that is pinned is among them, as when a key is rolled over. " +
+				"Otherwise they wait, shown as PendingFingerprint, and ApproveFingerprint pins them.",
+			Examples: []string{`Set-PartnerApplication "Exchange Online" -Enabled $true`, `Set-PartnerApplication HRApp -RefreshAuthMetadata`},
+			Links:    []string{"Get-PartnerApplication"},
 		}},
 		{in: everywhere, Command: interp.Command{
 			Name: "Remove-PartnerApplication", New: func() interp.Cmdlet { return &removePartnerApplication{x: x} }, ShouldProcess: true, Impact: "High",
@@ -72,6 +75,9 @@ func (k *call) partnerApplication(o *directory.Organization, v *directory.Partne
 	b.add("IssuerIdentifier", v.IssuerIdentifier)
 	if later {
 		b.add("AccountType", "OrganizationalAccount")
+	}
+	if !v.UseAuthServer { // ours: keys that people compare
+		b.add("PinnedFingerprint", directory.Fingerprint(v.CertificateStrings)).add("PendingFingerprint", directory.Fingerprint(v.PendingCertificateStrings))
 	}
 	return b.add("AppOnlyPermissions", listOrNull(v.AppOnlyPermissions)).add("ActAsPermissions", listOrNull(v.ActAsPermissions)).
 		tail(o, partnerApplicationNoun.kind, &v.Common, unchanged)
@@ -117,6 +123,7 @@ type newPartnerApplication struct {
 	ApplicationIdentifier string `ps:"ApplicationIdentifier,mandatory,set=ACSTrustApplication" help:"The id of an application that an authorization server vouches for."`
 	Realm                 string `ps:"Realm,set=ACSTrustApplication" help:"Accept tokens of this realm only, beside those of accepted domains. Empty: any realm that the authorization server vouches for."`
 	AuthMetadataURL       string `ps:"AuthMetadataUrl,mandatory,set=AuthMetadataUrl" help:"The https address of the metadata of an application that issues its own tokens."`
+	Fingerprint           string `ps:"Fingerprint,notempty,set=AuthMetadataUrl" help:"The fingerprint of its keys, as the partner has told it: six groups of five digits. With other keys nothing is made. Without it, compare PinnedFingerprint afterwards."`
 	partnerFields
 	partnerCertificate
 	controller
@@ -142,7 +149,7 @@ func (p *newPartnerApplication) Run(ctx context.Context, c *interp.Call) error {
 	}
 	p.apply(k, &v)
 	k.about = partnerApplicationNoun.dn(o, p.Name)
-	res, err := k.Admin.NewPartnerApplication(ctx, k.actor, k.Org, v)
+	res, err := k.Admin.PinPartnerApplication(ctx, k.actor, k.Org, v, p.Fingerprint)
 	return created(k, res, err, k.partnerApplication)
 }
 
@@ -168,7 +175,8 @@ type setPartnerApplication struct {
 	ApplicationIdentifier string        `ps:"ApplicationIdentifier,notempty,set=ACSTrustApplication" help:"A new application id."`
 	Realm                 string        `ps:"Realm,set=ACSTrustApplication" help:"Accept tokens of this realm only; empty: any that the authorization server vouches for."`
 	AuthMetadataURL       string        `ps:"AuthMetadataUrl,notempty,set=AuthMetadataUrl" help:"A new https address of the application's metadata; it is fetched now."`
-	RefreshAuthMetadata   object.Switch `ps:"RefreshAuthMetadata,mandatory,set=RefreshAuthMetadata" help:"Fetch the application's document again."`
+	RefreshAuthMetadata   object.Switch `ps:"RefreshAuthMetadata,mandatory,set=RefreshAuthMetadata" help:"Fetch the application's document again. Its keys are followed when one that is pinned is among them; others wait as PendingFingerprint."`
+	ApproveFingerprint    string        `ps:"ApproveFingerprint,mandatory,notempty,set=ApproveFingerprint" help:"Pin the keys that wait, which must have this fingerprint: the one that the partner has told, not the one that is shown here."`
 	Name                  string        `ps:"Name,notempty" help:"A new name."`
 	partnerFields
 	partnerCertificate
@@ -187,6 +195,9 @@ func (p *setPartnerApplication) Run(ctx context.Context, c *interp.Call) error {
 	return partnerApplicationNoun.set(k, o, p.Identity, `Setting partner application "%s".`, func(name string) (admin.Result[directory.PartnerApplication], error) {
 		if err := p.partnerCertificate.warn(k); err != nil {
 			return admin.Result[directory.PartnerApplication]{}, err
+		}
+		if p.ApproveFingerprint != "" {
+			return k.Admin.ApprovePartnerKeys(ctx, k.actor, k.Org, name, p.ApproveFingerprint)
 		}
 		return k.Admin.SetPartnerApplication(ctx, k.actor, k.Org, name, bool(p.RefreshAuthMetadata), func(v *directory.PartnerApplication) error {
 			assign(k, "ApplicationIdentifier", &v.ApplicationIdentifier, p.ApplicationIdentifier)

@@ -1,17 +1,21 @@
 // Package msolcmd is the cmdlets of the MSOnline module over the operations of
 // package admin: the directory side of the hybrid set-up, where a tenant's
 // administrator uploads certificates and registers host names (cmdlet reference
-// 14). Every cmdlet but Connect-MsolService acts for the account that it signed in.
+// 14). For consent to roles, which that module does not know, there are those of the
+// AzureAD module. Every cmdlet but the two Connect- ones acts for the account that
+// was signed in.
 //
 //   - msolcmd.go: the connection, and errors in the module's words
 //   - principal.go, credential.go: service principals and their keys
 //   - tenant.go: domains and the company
+//   - azuread.go: roles of applications
 package msolcmd
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -63,13 +67,27 @@ func Commands(cfg Config) ([]interp.Command, error) {
 	for i := range list {
 		list[i].Module = Module
 	}
-	return list, nil
+	azure := o.azureAD()
+	for i := range azure {
+		azure[i].Module = ModuleAzureAD
+	}
+	return append(list, azure...), nil
 }
 
-// Views are the tables that the module has of its own.
+// Views are the tables that the modules have of their own.
 func Views() format.Views {
+	table := func(columns ...string) format.View {
+		v := format.View{Shape: format.Table}
+		for _, name := range columns {
+			v.Columns = append(v.Columns, format.Column{Name: name})
+		}
+		return v
+	}
 	return format.Views{
-		typeDomain: {Shape: format.Table, Columns: []format.Column{{Name: "Name"}, {Name: "Status"}, {Name: "Authentication"}}},
+		typeDomain:     table("Name", "Status", "Authentication"),
+		typeAzurePrinc: table("ObjectId", "AppId", "DisplayName"),
+		typeAssignment: table("ObjectId", "ResourceDisplayName", "PrincipalDisplayName"),
+		typeContext:    table("Account", "Environment", "TenantId", "TenantDomain", "AccountType"),
 	}
 }
 
@@ -86,18 +104,22 @@ func (p *connect) Run(ctx context.Context, c *interp.Call) error {
 	if p.AdGraphAccessToken != "" || p.MsGraphAccessToken != "" {
 		return record(c, "0", "Signing in with a token is not possible here. Use -Credential.")
 	}
-	cred := p.Credential
+	return p.o.signIn(ctx, c, p.Credential)
+}
+
+// signIn connects the account of cred, which is asked for when it is nil.
+func (o *online) signIn(ctx context.Context, c *interp.Call, cred *object.Credential) error {
 	if cred == nil {
-		if p.o.Credential == nil {
+		if o.Credential == nil {
 			return record(c, "0", "There is nobody to ask for a name and a password. Use -Credential.")
 		}
 		var err error
-		if cred, err = p.o.Credential(ctx, c); err != nil {
+		if cred, err = o.Credential(ctx, c); err != nil {
 			return err
 		}
 	}
-	p.o.realm = ""
-	actor, realm, err := p.o.SignIn(ctx, cred)
+	o.realm = ""
+	actor, realm, err := o.SignIn(ctx, cred)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -108,7 +130,7 @@ func (p *connect) Run(ctx context.Context, c *interp.Call) error {
 	case realm == "":
 		return record(c, "0", "Authentication Error: the account %s belongs to no directory.", cred.UserName)
 	}
-	p.o.actor, p.o.realm = actor, realm
+	o.actor, o.realm = actor, realm
 	return nil
 }
 
@@ -129,10 +151,13 @@ type call struct {
 // what was taken away from it holds at once.
 func (o *online) begin(ctx context.Context, c *interp.Call, t tenantID) (*call, error) {
 	if o.realm == "" {
+		if azure(c) {
+			return nil, record(c, "Microsoft.Open.Azure.AD.CommonLibrary.AadNeedAuthenticationException", "You must call the Connect-AzureAD cmdlet before calling any other cmdlets.")
+		}
 		return nil, record(c, "0", "You must call the Connect-MsolService cmdlet before calling any other cmdlets.")
 	}
 	k := &call{online: o, Call: c, ctx: ctx, actor: o.actor}
-	if c.Bound("TenantId") && !strings.EqualFold(t.TenantID.String(), o.realm) {
+	if !azure(c) && c.Bound("TenantId") && !strings.EqualFold(t.TenantID.String(), o.realm) {
 		return nil, k.fail(fmt.Errorf("%w: %s is not the directory that you are connected to", admin.ErrForbidden, t.TenantID))
 	}
 	if !o.actor.System {
@@ -161,15 +186,32 @@ func (k *call) warn(warnings []string) error {
 	return nil
 }
 
-// classes of the module's errors and cmdlets stand in this name space.
-const space = "Microsoft.Online.Administration.Automation."
+// classes of the modules' errors and cmdlets stand in these name spaces.
+const (
+	space        = "Microsoft.Online.Administration.Automation."
+	spaceAzureAD = "Microsoft.Open.AzureAD16."
+	apiException = spaceAzureAD + "Client.ApiException"
+)
 
-var tException = &object.Type{Name: space + "MicrosoftOnlineException", Base: object.TException}
+var (
+	tException    = &object.Type{Name: space + "MicrosoftOnlineException", Base: object.TException}
+	tAPIException = &object.Type{Name: apiException, Base: object.TException}
+)
 
-// record is an error of the module. The id is a class of the name space, or a
-// number; the cmdlet's class follows it.
+// azure reports whether the command is of the AzureAD module.
+func azure(c *interp.Call) bool { return strings.Contains(c.Name(), "-AzureAD") }
+
+// record is an error of the command's module. The id is a class of the name space,
+// or a number; the cmdlet's class follows it. AzureAD has one class for all that
+// the service refuses.
 func record(c *interp.Call, id, format string, args ...any) *object.ErrorRecord {
 	verb, noun, _ := strings.Cut(c.Name(), "-")
+	if azure(c) {
+		if !strings.Contains(id, ".") {
+			id = apiException
+		}
+		return object.NewError(id+","+spaceAzureAD+"PowerShell."+verb+strings.TrimPrefix(noun, "AzureAD"), object.NotSpecified, tAPIException, format, args...)
+	}
 	if strings.HasSuffix(id, "Exception") {
 		id = space + id
 	}
@@ -193,7 +235,7 @@ func (k *call) fail(err error) error {
 	case errors.As(err, &missing) && missing.Noun == "service principal":
 		return k.noPrincipal()
 	case errors.As(err, &missing):
-		return record(k.Call, "KeyNotFoundException", "The key credential %s was not found.", missing.Identity)
+		return record(k.Call, "KeyNotFoundException", "The %s %s was not found.", missing.Noun, missing.Identity)
 	case errors.Is(err, directory.ErrExists) && errors.As(err, &field) && field.Field != "KeyCredentials.KeyID":
 		return record(k.Call, "ServicePrincipalAlreadyExistsException", "A service principal with the name specified already exists. %s.", sentence(err))
 	}
@@ -206,12 +248,15 @@ func (k *call) noPrincipal() *object.ErrorRecord {
 
 // sentence is err without the operation's name, which the record shows elsewhere.
 func sentence(err error) string {
-	if inner := errors.Unwrap(err); inner != nil && strings.Contains(strings.TrimSuffix(err.Error(), inner.Error()), "Msol") {
+	if inner := errors.Unwrap(err); inner != nil && operation.MatchString(strings.TrimSuffix(err.Error(), inner.Error())) {
 		err = inner
 	}
 	text := strings.TrimSuffix(err.Error(), ".")
 	return strings.ToUpper(text[:1]) + text[1:]
 }
+
+// operation is the name of one in front of its error.
+var operation = regexp.MustCompile(`-(Msol|AzureAD)`)
 
 // guid is s as a value of the language.
 func guid(s string) any {

@@ -99,7 +99,7 @@ func newWorld(t *testing.T) *world {
 	drive, err := hostcmd.OpenDrive(w.dir)
 	must(err)
 	t.Cleanup(func() { drive.Close() })
-	host, err := hostcmd.Commands(hostcmd.Config{Drive: drive, Modules: []string{msolcmd.Module, "msonlineextended"}, Now: clock})
+	host, err := hostcmd.Commands(hostcmd.Config{Drive: drive, Modules: []string{msolcmd.Module, "msonlineextended", msolcmd.ModuleAzureAD}, Now: clock})
 	must(err)
 	line := func(v any) error {
 		if m, ok := v.(*interp.Message); ok {

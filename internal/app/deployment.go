@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"busybridge/internal/admin"
+	"busybridge/internal/audit"
 	"busybridge/internal/availability"
 	"busybridge/internal/dial/authorityclient"
 	"busybridge/internal/dial/safehttp"
@@ -58,7 +59,10 @@ type Settings struct {
 	Mailboxes            int           // of one question; 0: 100
 	InFlight             int           // requests at once; 0: mount's default
 	MetadataRefresh      time.Duration // of each AuthServer; 0: 8 hours
+	TokenReuse           time.Duration // by the authority; 0: 5 minutes, negative: never
 	TrustedProxies       []netip.Prefix
+	UserIssuers          []trust.UserIssuer // whose tokens users may sign in with
+	ClientCertificates   bool               // or with certificates that their accounts name
 }
 
 // A Deployment is one or more organizations, or an authorization server, with
@@ -71,8 +75,13 @@ type Deployment struct {
 	calendars *calstore.Calendars
 	safe      *http.Transport
 	tokens    *trust.Tokens
+	users     *trust.UserTokens // nil without Settings.UserIssuers
 	refresh   *trust.Refresher
+	follow    *trust.Follower
+	keys      *keyKeeper
 	sites     *sites
+	damper    *audit.Damper
+	refusals  *refusals
 	service   *serviceAccounts
 	engine    *availability.Engine // nil without RoleOrganization
 	handler   http.Handler
@@ -97,21 +106,38 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if d.damper, err = audit.NewDamper(audit.DamperConfig{To: store, Now: set.Now}); err != nil {
+		return nil, err
+	}
+	d.refusals = newRefusals(d.damper, set.Log, set.Registerer)
 	if d.calendars, err = calstore.New(calstore.Config{Store: store, Now: set.Now, Log: set.Log}); err != nil {
 		return nil, err
 	}
+	if d.tokens, err = trust.NewTokens(trust.TokensConfig{Endpoint: authority, Now: set.Now, Log: set.Log}); err != nil {
+		return nil, err
+	}
 	if d.Admin, err = admin.New(admin.Config{
-		Store: admin.Over(store), Calendars: d.calendars, Metadata: authority, Now: set.Now, Log: set.Log,
+		Store: admin.Over(store), Calendars: d.calendars, Metadata: authority, Published: d.tokens.Published, Now: set.Now, Log: set.Log,
 	}); err != nil {
 		return nil, err
 	}
-	if d.tokens, err = trust.NewTokens(trust.TokensConfig{Endpoint: authority, Now: set.Now, Log: set.Log}); err != nil {
+	if d.keys, err = newKeyKeeper(d); err != nil {
 		return nil, err
 	}
 	if d.refresh, err = trust.NewRefresher(trust.RefresherConfig{
 		Metadata: authority, Servers: store, Now: set.Now, Log: set.Log, Every: set.MetadataRefresh,
 	}); err != nil {
 		return nil, err
+	}
+	if d.follow, err = trust.NewFollower(trust.FollowerConfig{
+		Organizations: store.Organizations, Follow: d.followPartner, Now: set.Now, Log: set.Log, Every: set.MetadataRefresh,
+	}); err != nil {
+		return nil, err
+	}
+	if len(set.UserIssuers) > 0 {
+		if d.users, err = trust.NewUserTokens(trust.UserTokensConfig{Issuers: set.UserIssuers, Documents: authority, Now: set.Now, Log: set.Log}); err != nil {
+			return nil, err
+		}
 	}
 	var routes []mount.Route
 	if d.has(RoleOrganization) {
@@ -147,8 +173,9 @@ func (d *Deployment) Close() error {
 	if d.engine != nil {
 		d.engine.Wait()
 	}
+	d.tokens.Wait()
 	d.safe.CloseIdleConnections()
-	return d.Store.Close()
+	return errors.Join(d.damper.Flush(context.Background()), d.Store.Close())
 }
 
 // RunAll runs the tasks of the deployments and serve until ctx ends or one of them fails.
@@ -161,6 +188,16 @@ func RunAll(ctx context.Context, deployments []*Deployment, serve func(context.C
 			}
 			return nil
 		})
+	}
+	for _, d := range deployments {
+		g.Go(func() error {
+			d.damper.Run(ctx, func(err error) { d.set.Log.ErrorContext(ctx, "refusals are not recorded", "err", err) })
+			return nil
+		})
+	}
+	for _, d := range deployments {
+		g.Go(func() error { return d.keys.run(ctx) })
+		g.Go(func() error { return d.follow.Run(ctx) })
 	}
 	g.Go(func() error { return serve(ctx) })
 	return g.Wait()
@@ -178,15 +215,23 @@ func (d *Deployment) organizationRoutes() ([]mount.Route, error) {
 		return nil, err
 	}
 	validator, err := trust.NewValidator(trust.ValidatorConfig{
-		Organizations: d.sites, Recipients: d.Store, Now: d.set.Now, UnknownKey: d.refresh.UnknownKey,
+		Organizations: d.sites, Recipients: d.Store, Now: d.set.Now, UnknownKey: d.refresh.UnknownKey, UnknownPartnerKey: d.follow.UnknownKey, Refused: d.refusals.token,
 	})
 	if err != nil {
 		return nil, err
 	}
-	auth, err := callers.New(callers.Config{
-		Sites: d.sites, Accounts: d.Store, Recipients: d.Store, Tokens: validator,
-		Verify: trust.VerifyPassword, DummyHash: trust.NoPassword(), Rehash: d.Admin.Rehash, Now: d.set.Now, Log: d.set.Log,
-	})
+	cc := callers.Config{
+		Sites: d.sites, Accounts: d.Store, Recipients: d.Store, Tokens: validator, ClientCertificates: d.set.ClientCertificates,
+		Verify: trust.VerifyPassword, DummyHash: trust.NoPassword(), Rehash: d.Admin.Rehash, AppPasswordUsed: d.Admin.AppPasswordUsed,
+		TokenRefused: d.refusals.token, Now: d.set.Now, Log: d.set.Log,
+	}
+	if d.users != nil {
+		cc.UserTokens = d.users
+	}
+	if d.set.Registerer != nil {
+		cc.Metrics = callers.NewMetrics(d.set.Registerer)
+	}
+	auth, err := callers.New(cc)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +257,7 @@ func (d *Deployment) organizationRoutes() ([]mount.Route, error) {
 
 func (d *Deployment) authorityRoutes() ([]mount.Route, error) {
 	authority, err := trust.NewAuthority(trust.AuthorityConfig{
-		Realms: d.Store, Authority: d.Store.AuthorityConfig, Audit: d.Store, Now: d.set.Now, Log: d.set.Log,
+		Realms: d.Store, Authority: d.Store.AuthorityConfig, ReuseFor: d.set.TokenReuse, Audit: d.damper, Now: d.set.Now, Log: d.set.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -225,8 +270,17 @@ func (d *Deployment) authorityRoutes() ([]mount.Route, error) {
 }
 
 // peerClient is the client that a question to another organization goes out by.
-func (d *Deployment) peerClient(org *directory.Organization, by routing.Requester) *http.Client {
-	return safehttp.Client(&trust.Transport{Base: d.safe, Tokens: d.tokens, Org: org, As: userOf(by)}, d.set.Dial)
+func (d *Deployment) peerClient(org *directory.Organization, by routing.Requester, application *directory.AuthServer) *http.Client {
+	return safehttp.Client(&trust.Transport{Base: d.safe, Tokens: d.tokens, Org: org, As: userOf(by), Application: application}, d.set.Dial)
+}
+
+// followPartner reads the document of a directly trusted partner again.
+func (d *Deployment) followPartner(ctx context.Context, org directory.OrgID, partner string) error {
+	res, err := d.Admin.SetPartnerApplication(ctx, admin.Actor{Name: "system", System: true}, org, partner, true, nil)
+	for _, w := range res.Warnings {
+		d.set.Log.WarnContext(ctx, "keys of a partner wait for approval", "org", org, "partner", partner, "warning", w)
+	}
+	return err
 }
 
 // userOf is the user part of a token: what the other side can find the requester
@@ -264,6 +318,9 @@ func (d *Deployment) metadata(ctx context.Context, host string) ([]byte, error) 
 	}
 	doc, err := trust.OrganizationDocument(site.Org, host, d.set.Now())
 	if err != nil {
+		return nil, err
+	}
+	if doc.Delegates, err = d.tokens.Delegates(site.Org); err != nil {
 		return nil, err
 	}
 	return doc.MarshalOrganization()

@@ -35,6 +35,7 @@ const (
 	unknownClient   = 700016
 	wrongAudience   = 700023
 	outOfTime       = 700024
+	badProof        = 700027 // badAssertion, as Entra says it
 	unknownTenant   = 90002
 	busyAuthority   = 90033
 )
@@ -105,6 +106,11 @@ func (r *oauthTest) status(resp *http.Response) string {
 		return fmt.Sprintf("there is no service at %s: check TargetUri (https://%s/ews/exchange.asmx)", r.target, host)
 	case s == http.StatusMisdirectedRequest:
 		return fmt.Sprintf("no organization is served under the name %s: run there Set-WebServicesVirtualDirectory -ExternalUrl https://%s/ews/exchange.asmx", host, host)
+	case s == http.StatusForbidden && r.trace.Sent && r.application() != nil:
+		return fmt.Sprintf("%s takes the token, and forbids Exchange Web Services to the application %s: Exchange Online does so to every application since October 2026, unless the tenant allows it", host, r.servicePID())
+	case s == http.StatusForbidden && r.trace.Sent:
+		return fmt.Sprintf("%s takes the token, and forbids Exchange Web Services to the application %s, which every Exchange shares: Exchange Online does so since October 2025. Make an application of your own in the tenant with the role full_access_as_app, "+
+			"and run here Set-AuthServer <name of the one of type AzureAD> -ApplicationIdentifier <its id> -DomainName <target address domains>", host, r.servicePID())
 	case s == http.StatusForbidden:
 		return fmt.Sprintf("%s, or a proxy before it, forbids the request", host)
 	case s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable:
@@ -118,6 +124,9 @@ func (r *oauthTest) status(resp *http.Response) string {
 func (r *oauthTest) refused(d acs.Diagnostics, resp *http.Response) string {
 	host := r.target.Host
 	pid := r.servicePID()
+	if cause, ok := r.refusedDirect(d); ok {
+		return cause
+	}
 	switch d.ID {
 	case trust.InvalidSignature:
 		return fmt.Sprintf("the organization at %s has stale keys of the authorization server %s: run there Set-AuthServer -RefreshAuthMetadata", host, r.trace.Issuer)
@@ -143,11 +152,47 @@ func (r *oauthTest) refused(d acs.Diagnostics, resp *http.Response) string {
 	case trust.InvalidClient:
 		return fmt.Sprintf("the partner application %s is missing or disabled in the organization at %s: run there Get-PartnerApplication | ?{$_.ApplicationIdentifier -eq %q} | Set-PartnerApplication -Enabled $true (article step 2), or New-PartnerApplication", pid, host, pid)
 	case trust.InvalidGrant:
-		return r.noPermission()
+		if r.application() == nil {
+			return r.noPermission()
+		}
+		return fmt.Sprintf("the application %s has not the role full_access_as_app in its tenant: an administrator of the tenant must consent to it (New-AzureADServiceAppRoleAssignment)", pid)
 	case trust.InvalidIssuer:
 		return fmt.Sprintf("the organization at %s has no enabled AuthServer for the issuer %s: run there New-AuthServer (article step 1), or Set-AuthServer -Enabled $true", host, r.trace.Issuer)
 	}
 	return fmt.Sprintf("%s refused the token: %d %s %s", host, d.ID, d.Category, d.Reason)
+}
+
+// refusedDirect is refused for a token that the organization issued itself: what
+// the other side has pinned decides then.
+func (r *oauthTest) refusedDirect(d acs.Diagnostics) (string, bool) {
+	own := acs.PrincipalName{PID: r.servicePID(), Realm: r.org.Realm()}
+	if r.trace.Issuer != own.String() {
+		return "", false
+	}
+	switch d.ID {
+	case trust.InvalidSignature:
+		fingerprint, err := trust.OwnFingerprint(r.org, r.now)
+		if err != nil {
+			fingerprint = "(" + err.Error() + ")"
+		}
+		return fmt.Sprintf("the organization at %s has not pinned the key that this one signs with: run there Set-PartnerApplication -RefreshAuthMetadata; if its keys wait then, Set-PartnerApplication -ApproveFingerprint %q", r.target.Host, fingerprint), true
+	case trust.InvalidIssuer, trust.InvalidClient:
+		return r.notPinned(), true
+	}
+	return "", false
+}
+
+// notPinned tells the other side to trust this organization directly.
+func (r *oauthTest) notPinned() string {
+	return fmt.Sprintf("the organization at %s does not trust %s directly: run there busybridge trust add, or New-PartnerApplication -AuthMetadataUrl with the address of this organization's document", r.target.Host, r.org.Realm())
+}
+
+// pinned reports whether the organization trusts that of the target directly.
+func (r *oauthTest) pinned() bool {
+	return slices.ContainsFunc(r.org.PartnerApplications, func(p directory.PartnerApplication) bool {
+		u, err := url.Parse(p.AuthMetadataURL)
+		return !p.UseAuthServer && err == nil && strings.EqualFold(u.Hostname(), r.target.Hostname())
+	})
 }
 
 func (r *oauthTest) noPermission() string {
@@ -193,6 +238,9 @@ func (r *oauthTest) failed(err error) verdict {
 // noIssuer tells why no authorization server is common to both sides.
 func (r *oauthTest) noIssuer() string {
 	host, ch := r.target.Host, r.trace.Challenge
+	if r.pinned() {
+		return r.notPinned()
+	}
 	if ch == nil || len(ch.TrustedIssuers) == 0 {
 		return fmt.Sprintf("the organization at %s trusts no authorization server: run there New-AuthServer (article step 1)", host)
 	}
@@ -260,12 +308,14 @@ func (r *oauthTest) noToken(e *trust.RequestError, oauth *acs.Error) string {
 	tenant := r.tenant(e.AuthServer)
 	upload := fmt.Sprintf("export it and run New-MsolServicePrincipalCredential -AppPrincipalId %s -Type Asymmetric -Usage Verify with it (article steps 3 and 4)", pid)
 	switch {
-	case oauth.Has(badAssertion) && strings.Contains(oauth.Description, "key was not found"):
+	case (oauth.Has(badAssertion) || oauth.Has(badProof)) && strings.Contains(oauth.Description, "key was not found"):
 		return fmt.Sprintf("the certificate %s that this organization signs with is no key credential of the service principal %s in the tenant %s; none, or another one, was uploaded: %s", thumbprint, pid, tenant, upload)
-	case oauth.Has(badAssertion) && strings.Contains(oauth.Description, "expired"):
+	case (oauth.Has(badAssertion) || oauth.Has(badProof)) && strings.Contains(oauth.Description, "expired"):
 		return fmt.Sprintf("the key credential of the service principal %s in the tenant %s for the certificate %s has expired: %s", pid, tenant, thumbprint, upload)
-	case oauth.Has(badAssertion):
+	case oauth.Has(badAssertion), oauth.Has(badProof):
 		return fmt.Sprintf("the assertion's signature does not match the key credential of the service principal %s in the tenant %s: %s", pid, tenant, upload)
+	case oauth.Has(unknownResource) && r.application() != nil:
+		return fmt.Sprintf("no application of the tenant %s has the name https://%s: it is not a host of its cloud", tenant, r.target.Host)
 	case oauth.Has(unknownResource):
 		host := r.target.Host
 		return fmt.Sprintf("the host name %s is not among the ServicePrincipalNames of the service principal %s in the tenant %s: add %s/%s, or a wildcard that covers it, with Set-MsolServicePrincipal (article step 5)", host, pid, tenant, pid, host)
@@ -333,8 +383,12 @@ func connection(err error, host string) (text, cause string) {
 	return "The underlying connection was closed: An unexpected error occurred on a receive.", fmt.Sprintf("the connection to %s broke (%s)", host, why)
 }
 
-// servicePID is the application id that both sides know the service by.
+// servicePID is the application id that the organization asks as: that of its own
+// application, else the one that both sides know the service by.
 func (r *oauthTest) servicePID() string {
+	if app := r.application(); app != nil {
+		return app.ApplicationIdentifier
+	}
 	if r.org.AuthConfig.ServiceName != "" {
 		return r.org.AuthConfig.ServiceName
 	}

@@ -177,7 +177,7 @@ func (r *oauthTest) call(ctx context.Context) (*http.Response, []byte, error) {
 	}
 	r.trace = trust.Trace{Line: r.line, RequestID: id, OrganizationID: r.org.Tenant}
 	client := safehttp.Client(&trust.Transport{
-		Base: r.safe, Tokens: r.tokens, Org: r.org, As: r.user(), Fresh: !r.UseCachedToken, Trace: &r.trace,
+		Base: r.safe, Tokens: r.tokens, Org: r.org, As: r.user(), Application: r.application(), Fresh: !r.UseCachedToken, Trace: &r.trace,
 	}, r.set.Dial)
 	// Where it is sent to is a finding, not a way.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -200,6 +200,43 @@ func (r *oauthTest) user() *trust.User {
 	return userOf(routing.Requester{Org: r.org.ID, Address: r.Mailbox.Primary, UPN: r.Mailbox.UPN})
 }
 
+// application is the server of Entra by whose application the organization asks
+// the target: that of a domain which a connector or a relationship leads to the
+// target's host for. nil: none.
+func (r *oauthTest) application() *directory.AuthServer {
+	at := func(urls ...string) bool {
+		for _, text := range urls {
+			if u, err := url.Parse(text); err == nil && u.Host != "" && strings.EqualFold(u.Hostname(), r.target.Hostname()) {
+				return true
+			}
+		}
+		return false
+	}
+	of := func(domains []string) *directory.AuthServer {
+		for _, d := range domains {
+			if s := r.org.ApplicationServer(strings.TrimPrefix(d, "*.")); s != nil {
+				return s
+			}
+		}
+		return nil
+	}
+	for i := range r.org.Connectors {
+		if c := &r.org.Connectors[i]; c.Enabled && at(c.DiscoveryEndpoint, c.TargetSharingEpr) {
+			if s := of(c.TargetAddressDomains); s != nil {
+				return s
+			}
+		}
+	}
+	for i := range r.org.Relationships {
+		if c := &r.org.Relationships[i]; c.Enabled && at(c.TargetAutodiscoverEpr, c.TargetSharingEpr) {
+			if s := of(c.DomainNames); s != nil {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
 // request asks for something small that takes a token: in EWS for the user's
 // own calendar folder, by Autodiscover for the settings of the user or, without
 // one, of our domain.
@@ -211,7 +248,11 @@ func (r *oauthTest) request(ctx context.Context, id string) (*http.Request, erro
 	var body []byte
 	switch r.Service {
 	case "EWS":
-		body = ews.AppendGetFolderRequest(nil, &ews.Header{Version: "Exchange2013_SP1"}, ews.FolderRef{Distinguished: true, ID: "calendar", Mailbox: address})
+		h := ews.Header{Version: "Exchange2013_SP1"}
+		if address != "" && r.application() != nil {
+			h.Impersonate = &ews.ConnectingSID{Kind: "PrimarySmtpAddress", Value: address}
+		}
+		body = ews.AppendGetFolderRequest(nil, &h, ews.FolderRef{Distinguished: true, ID: "calendar", Mailbox: address})
 		action = ews.NSMessages + "/GetFolder"
 	case "AutoD":
 		q := &autodiscover.Request{Operation: autodiscover.GetUserSettings, RequestedServerVersion: "Exchange2013", MessageID: "urn:uuid:" + id,

@@ -43,7 +43,11 @@ func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	listeners := []Listener{{Listener: ln, Handler: d.Handler(), TLS: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}}}
+	tc := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+	if cfg.TLS.ClientCertificates {
+		tc.ClientAuth = tls.RequestClientCert // accounts name those that count; see serve/callers
+	}
+	listeners := []Listener{{Listener: ln, Handler: d.Handler(), TLS: tc}}
 	if cfg.OpsListen != config.Off {
 		opsLn, err := net.Listen("tcp", cfg.OpsListen)
 		if err != nil {
@@ -108,8 +112,17 @@ func SettingsOf(cfg *config.Config, log *slog.Logger) (Settings, error) {
 		StorePath: cfg.Store.Path, SealKey: key, Roles: cfg.Node.Roles, Now: time.Now, Log: log,
 		Dial:    safehttp.Config{Roots: roots, ConnectTo: cfg.ConnectTo, AllowPrivate: cfg.AllowPrivateNetworks, Proxy: proxy},
 		Timeout: cfg.Limits.Deadline, PeerTimeout: cfg.Limits.PeerDeadline, PeerBody: int64(cfg.Limits.PeerBodyBytes), Body: int64(cfg.Limits.BodyBytes),
-		Mailboxes: cfg.Limits.Mailboxes, InFlight: cfg.Limits.InFlight, MetadataRefresh: cfg.MetadataRefresh, TrustedProxies: cfg.TrustedProxies,
+		Mailboxes: cfg.Limits.Mailboxes, InFlight: cfg.Limits.InFlight, MetadataRefresh: cfg.MetadataRefresh, TokenReuse: tokenReuse(cfg.TokenReuse), TrustedProxies: cfg.TrustedProxies,
+		UserIssuers: cfg.UserIssuers(), ClientCertificates: cfg.TLS.ClientCertificates,
 	}, nil
+}
+
+// tokenReuse is a configured window as Settings have it.
+func tokenReuse(window time.Duration) time.Duration {
+	if window == 0 {
+		return -1
+	}
+	return window
 }
 
 // NewLogger is the log of a node: to w, JSON or text as configured.

@@ -78,6 +78,15 @@ type Config struct {
 	// MetadataRefresh is how often the metadata of each trusted authorization
 	// server is read again; 5m to 24h.
 	MetadataRefresh time.Duration `yaml:"metadata_refresh" default:"8h"`
+	// TokenReuse is how long the authorization server hands the token that it has
+	// issued to an application for a host out again to that application, instead of
+	// signing another one. At least three quarters of its life are left then, and
+	// any change of the realm ends it. 0: each request gets a token of its own.
+	TokenReuse time.Duration `yaml:"token_reuse" default:"5m"`
+
+	// OpenID names the providers whose tokens users may sign in with, besides
+	// their password: each organization has at most one for each of its domains.
+	OpenID OpenID `yaml:"openid"`
 
 	// Log says what is written to standard error.
 	Log Log `yaml:"log"`
@@ -113,6 +122,29 @@ type TLS struct {
 
 	// KeyFile holds the certificate's private key, unencrypted.
 	KeyFile string `yaml:"key_file" required:"true" example:"mail.contoso.com.key" path:"true" secret:"true"`
+
+	// ClientCertificates lets clients sign in with a certificate that their account
+	// names (Add-ClientCertificate). Which authority issued it does not matter.
+	// Browsers and some mail programs then ask their user for one.
+	ClientCertificates bool `yaml:"client_certificates" default:"false"`
+}
+
+// OpenID is the OpenID providers. In all of its maps a key is an accepted domain
+// of the organization that the provider belongs to.
+type OpenID struct {
+	// Issuers are the providers' issuer URLs, exactly as their tokens have them.
+	// Keys are fetched from what the issuer's /.well-known/openid-configuration names.
+	Issuers map[string]string `yaml:"issuers" example:"{contoso.com: \"https://id.contoso.com/realms/staff\"}"`
+
+	// Audiences are what the provider puts into the claim aud of tokens for this
+	// server. Each domain of issuers needs one.
+	Audiences map[string]string `yaml:"audiences" example:"{contoso.com: busybridge}"`
+
+	// AddressClaims are the claims that hold the user's address, which must be of an
+	// accepted domain of the organization. Absent: email, which counts only together
+	// with email_verified. Name another claim, such as upn, only if users cannot
+	// change it at the provider.
+	AddressClaims map[string]string `yaml:"address_claims" example:"{contoso.com: upn}"`
 }
 
 // Store says where everything is kept.

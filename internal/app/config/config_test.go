@@ -25,6 +25,7 @@ import (
 
 	"busybridge/internal/app/config"
 	"busybridge/internal/directory"
+	"busybridge/internal/trust"
 )
 
 // folder is a folder with all files that the example names.
@@ -96,8 +97,8 @@ func TestLoadMinimal(t *testing.T) {
 		Store:           config.Store{Path: filepath.Join(dir, "busybridge.db")},
 		SealKeyFile:     filepath.Join(dir, "seal.key"),
 		Limits:          config.Limits{BodyBytes: 4 << 20, PeerBodyBytes: 8 << 20, Mailboxes: 100, Deadline: 25 * time.Second, PeerDeadline: 20 * time.Second, InFlight: 512},
-		MetadataRefresh: 8 * time.Hour,
-		Log:             config.Log{Level: "info", Format: "json"},
+		MetadataRefresh: 8 * time.Hour, TokenReuse: 5 * time.Minute,
+		Log: config.Log{Level: "info", Format: "json"},
 	}
 	if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.EquateComparable(netip.Prefix{})); d != "" {
 		t.Error(d)
@@ -213,6 +214,14 @@ func TestProblems(t *testing.T) {
 			"cloud.initial_suffix: is required without a preset", "cloud.graph_host: is required without a preset",
 			`line 7: cloud.v1_issuer_base: "http://x" is no https URL`,
 		}},
+		{"providers", "openid:\n  issuers: {contoso.com: \"http://id.contoso.com\", FABRIKAM.com: \"https://id.fabrikam.com\", a b: \"https://u:p@x\"}\n  audiences: {FABRIKAM.com: bb, a b: bb, litware.com: bb}\n  address_claims: {FABRIKAM.com: \"\"}\n",
+			true, []string{"BUSYBRIDGE_TLS_CLIENT_CERTIFICATES=perhaps"}, []string{
+				`BUSYBRIDGE_TLS_CLIENT_CERTIFICATES: "perhaps" is neither true nor false`,
+				`line 8: openid.issuers.contoso.com: "http://id.contoso.com" is no https URL of an issuer`, `line 8: openid.issuers.FABRIKAM.com: "FABRIKAM.com" must be written "fabrikam.com"`,
+				`line 8: openid.issuers.a b: "a b" is no domain`, `line 8: openid.issuers.a b: "https://u:xxxxx@x" is no https URL of an issuer`,
+				"line 9: openid.audiences: must name the audience of tokens for contoso.com", "line 9: openid.audiences.litware.com: openid.issuers has no such domain",
+				"line 10: openid.address_claims.FABRIKAM.com: is empty",
+			}},
 		{"a cloud without the role", "cloud: {preset: usgov}\n", true, nil, []string{"line 7: warning: cloud: is not used: node.roles does not hold authority"}},
 		{"an unknown preset", "cloud: {preset: moon}\n", true, nil, []string{`line 7: cloud.preset: "moon" is no preset: want one of 21vianet, usgov, worldwide`}},
 		{"files that are not there", "trusted_ca_files: [none.pem]\nstore: {path: none/x.db}\n", true, nil, []string{
@@ -261,6 +270,21 @@ func TestProblems(t *testing.T) {
 				t.Error("a password is in the error")
 			}
 		})
+	}
+}
+
+func TestUserIssuers(t *testing.T) {
+	c, err := load(t, folder(t), minimal, "BUSYBRIDGE_TLS_CLIENT_CERTIFICATES=true", "BUSYBRIDGE_OPENID_ISSUERS=contoso.com=https://id.contoso.com,fabrikam.com=https://id.fabrikam.com",
+		"BUSYBRIDGE_OPENID_AUDIENCES=contoso.com=a,fabrikam.com=b", "BUSYBRIDGE_OPENID_ADDRESS_CLAIMS=fabrikam.com=upn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []trust.UserIssuer{
+		{Domain: "contoso.com", Issuer: "https://id.contoso.com", Audience: "a", AddressClaim: "email"},
+		{Domain: "fabrikam.com", Issuer: "https://id.fabrikam.com", Audience: "b", AddressClaim: "upn"},
+	}
+	if d := cmp.Diff(want, c.UserIssuers()); d != "" || !c.TLS.ClientCertificates {
+		t.Errorf("client certificates %t, %s", c.TLS.ClientCertificates, d)
 	}
 }
 

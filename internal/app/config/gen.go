@@ -139,7 +139,7 @@ func sample(k key) string {
 }
 
 var typeNames = map[string]string{
-	"string": "text", "int": "number", "time.Duration": "duration (25s, 8h)", "[]string": "list of texts", "[]netip.Prefix": "list of networks",
+	"string": "text", "int": "number", "bool": "true or false", "time.Duration": "duration (25s, 8h)", "[]string": "list of texts", "[]netip.Prefix": "list of networks",
 	"map": "map of texts", "directory.Version": "version",
 }
 

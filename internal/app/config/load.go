@@ -371,6 +371,12 @@ func setText(v reflect.Value, text string) error {
 			return fmt.Errorf("%q is no whole number", text)
 		}
 		*p = n
+	case *bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", text)
+		}
+		*p = b
 	case *map[string]string:
 		m := map[string]string{}
 		for _, e := range splitList(text) {

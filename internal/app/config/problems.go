@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -23,6 +24,7 @@ import (
 
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/smtpaddr"
+	"busybridge/internal/trust"
 )
 
 // The roles of a node.
@@ -53,6 +55,7 @@ func (c *Config) Problems() []Problem {
 	ch.network()
 	ch.cloud()
 	ch.limits()
+	ch.openID()
 	ch.log()
 	slices.SortStableFunc(ch.all, func(a, b Problem) int { return a.Line - b.Line })
 	return ch.all
@@ -292,6 +295,7 @@ func (ch *checker) limits() {
 		ch.bad("limits.peer_deadline", "%v is longer than limits.deadline, %v", l.PeerDeadline, l.Deadline)
 	}
 	ch.duration("metadata_refresh", ch.c.MetadataRefresh, 5*time.Minute, 24*time.Hour)
+	ch.duration("token_reuse", ch.c.TokenReuse, 0, time.Hour)
 }
 
 func (ch *checker) between(key string, n, lo, hi int) {
@@ -304,6 +308,47 @@ func (ch *checker) duration(key string, d, lo, hi time.Duration) {
 	if d < lo || d > hi {
 		ch.bad(key, "%v is not between %v and %v", d, lo, hi)
 	}
+}
+
+func (ch *checker) openID() {
+	o := ch.c.OpenID
+	for _, domain := range slices.Sorted(maps.Keys(o.Issuers)) {
+		key := join("openid.issuers", domain)
+		if d, err := smtpaddr.ParseDomain(domain); err != nil {
+			ch.bad(key, "%q is no domain", domain)
+		} else if d != domain {
+			ch.bad(key, "%q must be written %q", domain, d)
+		}
+		switch u, err := url.Parse(o.Issuers[domain]); {
+		case err != nil:
+			ch.bad(key, "is no URL")
+		case u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+			ch.bad(key, "%q is no https URL of an issuer", u.Redacted())
+		}
+		if o.Audiences[domain] == "" {
+			ch.bad("openid.audiences", "must name the audience of tokens for %s", domain)
+		}
+	}
+	for key, values := range map[string]map[string]string{"openid.audiences": o.Audiences, "openid.address_claims": o.AddressClaims} {
+		for domain, value := range values {
+			switch _, known := o.Issuers[domain]; {
+			case !known:
+				ch.bad(join(key, domain), "openid.issuers has no such domain")
+			case value == "":
+				ch.bad(join(key, domain), "is empty")
+			}
+		}
+	}
+}
+
+// UserIssuers are the providers of openid.
+func (c *Config) UserIssuers() []trust.UserIssuer {
+	var all []trust.UserIssuer
+	for _, domain := range slices.Sorted(maps.Keys(c.OpenID.Issuers)) {
+		all = append(all, trust.UserIssuer{Domain: domain, Issuer: c.OpenID.Issuers[domain], Audience: c.OpenID.Audiences[domain],
+			AddressClaim: cmp.Or(c.OpenID.AddressClaims[domain], "email")})
+	}
+	return all
 }
 
 func (ch *checker) log() {

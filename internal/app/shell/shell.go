@@ -121,7 +121,7 @@ func open(cfg Config, certificates func(context.Context) ([]*object.Certificate,
 	if cfg.Drive != nil {
 		host, err := hostcmd.Commands(hostcmd.Config{
 			Drive: cfg.Drive, Certificates: certificates, Credentials: cfg.Credentials, Connector: cfg.Connector,
-			Modules: []string{"MSOnline", "MSOnlineExtended", exchangecmd.Module}, History: cfg.History, ClearHost: cfg.ClearHost,
+			Modules: []string{"MSOnline", "MSOnlineExtended", msolcmd.ModuleAzureAD, exchangecmd.Module}, History: cfg.History, ClearHost: cfg.ClearHost,
 			Zone: cfg.Zone, Now: cfg.Now,
 		})
 		if err != nil {

@@ -113,8 +113,7 @@ func (p *place) run(t testing.TB, s *shell.Shell, text string) (out []any, err e
 func TestEveryCmdlet(t *testing.T) {
 	for _, tenant := range []string{"", "cb52ada4-5045-4d00-a59a-c7896ef052a1"} {
 		p := newPlace(t, tenant)
-		p.account(t, "alice")
-		s := p.shell(t, "")
+		s := p.shell(t, p.account(t, "admin", directory.RoleAdmin))
 		for _, c := range s.Session.Commands() {
 			t.Run(c.Name, func(t *testing.T) {
 				help, err := p.run(t, s, "Get-Help "+c.Name+" -Full")
@@ -170,7 +169,7 @@ func arguments(c *interp.Command) string {
 			set = q.Sets[0]
 		}
 		value := "x"
-		special, known := map[string]string{"AccessRights": "None", "Service": "EWS", "AccessMethod": "OrgWideFB", "Services": "SMTP"}[q.Name]
+		special, known := map[string]string{"AccessRights": "None", "Service": "EWS", "AccessMethod": "OrgWideFB", "Services": "SMTP", "FileData": "1"}[q.Name]
 		switch {
 		case known:
 			value = special
@@ -215,6 +214,9 @@ func TestNoCmdletWithoutRole(t *testing.T) {
 	for _, c := range s.Session.Commands() {
 		if !strings.Contains(c.Module, "Exchange") {
 			continue
+		}
+		if strings.HasSuffix(c.Name, "-AppPassword") || strings.HasSuffix(c.Name, "-ClientCertificate") {
+			continue // everybody has their own
 		}
 		n++
 		p.errs.Reset()

@@ -54,9 +54,11 @@ func (l *Lab) populate(ctx context.Context) error {
 			cloudHosts = append(cloudHosts, h.name)
 		}
 	}
+	front := server("CLOUD", cloudVersion, cloudHosts...)
+	front.EWSApplications = ewsApplications[l.o.Edition]
 	if err := l.populateOrganization(ctx, cloud, admin.OrganizationParams{
 		Name: "contoso", Domain: domain, MoreDomains: []string{initial, coexistence}, Tenant: tenant.ID,
-	}, []directory.Server{server("CLOUD", cloudVersion, cloudHosts...)}); err != nil {
+	}, []directory.Server{front}); err != nil {
 		return fmt.Errorf("cloud: %w", err)
 	}
 	if err := l.joinCloudToAuthority(ctx, tenant); err != nil {
@@ -215,6 +217,13 @@ func (l *Lab) joinCloudToAuthority(ctx context.Context, tenant *directory.Realm)
 		s.AuthorizationEndpoint, s.IsDefaultAuthorizationEndpoint = l.cloud.AuthorizationURI, true
 		return nil
 	})
+	if err != nil || l.o.Edition == Edition2014 {
+		return err
+	}
+	_, err = a.NewAuthServer(ctx, operator, org.ID, directory.AuthServer{
+		Common: directory.Common{Name: "EvoSTS"}, Type: directory.AuthServerAzureAD, Enabled: true,
+		AuthMetadataURL: "https://" + l.cloud.LoginHosts[0] + "/" + tenant.ID + "/federationmetadata/2007-06/federationmetadata.xml",
+	})
 	return err
 }
 
@@ -242,7 +251,7 @@ func currentCertificate(org *directory.Organization) ([]byte, error) {
 	return nil, fmt.Errorf("organization %s has no current certificate", org.Name)
 }
 
-// Join runs the eight steps. It does nothing in a world that is joined already.
+// Join runs the steps of the edition. It does nothing in a world that is joined already.
 func (l *Lab) Join(ctx context.Context) error {
 	var r Report
 	if err := l.join(ctx, &r); err != nil {
@@ -258,7 +267,7 @@ func (l *Lab) Join(ctx context.Context) error {
 	return nil
 }
 
-// join runs the steps of the article through the shell; what it was told to
+// join runs the steps of the edition through the shell; what it was told to
 // break it breaks. A step that fails is in the report, and the next ones run all
 // the same.
 func (l *Lab) join(ctx context.Context, r *Report) (err error) {
@@ -268,7 +277,7 @@ func (l *Lab) join(ctx context.Context, r *Report) (err error) {
 	}
 	t := l.transcript(&indent{to: l.o.Out})
 	defer func() { err = errors.Join(err, t.close()) }()
-	for _, s := range steps {
+	for _, s := range stepsOf(l.o.Steps) {
 		if s.fault != "" && s.fault == l.o.Fault {
 			fmt.Fprintf(l.o.Out, "left out  %s\n", s.name)
 			continue

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,12 +39,22 @@ type Options struct {
 	// temporary one, removed by Close.
 	Dir     string
 	Edition string           // "" is Edition2014
+	Steps   string           // the edition whose steps join the world; "": Edition
 	Port    int              // of every host; 0: any free one
 	Bare    bool             // Join is not going to be called
 	Fault   string           // one of Faults; "" is none
 	Now     func() time.Time // required
 	Log     *slog.Logger     // required
 	Out     io.Writer        // required; lines for people
+	// Strangers are further hosts, of none of the deployments, that the world can
+	// reach as others on the Internet; by name. For tests.
+	Strangers map[string]Stranger
+}
+
+// A Stranger is what answers at a host that does not belong to the world.
+type Stranger struct {
+	Handler     http.Handler
+	Certificate *tls.Certificate // nil: one of the lab's authority, for the host
 }
 
 // A Lab is a running world.
@@ -78,17 +89,29 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	if o.Edition == "" {
 		o.Edition = Edition2014
 	}
-	if o.Edition != Edition2014 {
-		return nil, fmt.Errorf("%w: edition %s does not exist yet; the lab has edition %s", ErrUsage, o.Edition, Edition2014)
+	if !slices.Contains(Editions(), o.Edition) {
+		return nil, fmt.Errorf("%w: there is no edition %q; the lab has %s", ErrUsage, o.Edition, strings.Join(Editions(), ", "))
+	}
+	if o.Steps == "" {
+		o.Steps = o.Edition
+	}
+	if !slices.Contains(Editions(), o.Steps) {
+		return nil, fmt.Errorf("%w: no edition %q has steps", ErrUsage, o.Steps)
 	}
 	if o.Fault != "" && !knownFault(o.Fault) {
 		return nil, fmt.Errorf("%w: no fault is called %q; see: busybridge lab --fault list", ErrUsage, o.Fault)
+	}
+	if o.Fault != "" && o.Edition != Edition2014 {
+		return nil, fmt.Errorf("%w: faults break steps of edition %s, not of %s", ErrUsage, Edition2014, o.Edition)
 	}
 	if o.Port < 0 || o.Port > 65535 {
 		return nil, fmt.Errorf("%w: port %d", ErrUsage, o.Port)
 	}
 	l := &Lab{o: o, cloud: directory.Clouds[cloudName], deployments: map[deploymentName]*app.Deployment{}, done: make(chan struct{})}
 	l.hosts = hosts(l.cloud)
+	for _, name := range slices.Sorted(maps.Keys(o.Strangers)) {
+		l.hosts = append(l.hosts, host{name, stranger})
+	}
 	if err := l.start(ctx); err != nil {
 		return nil, errors.Join(err, l.closeStores())
 	}
@@ -157,6 +180,9 @@ func (l *Lab) openDir() (fresh bool, err error) {
 	case err == nil:
 		if err := json.Unmarshal(b, &l.state); err != nil {
 			return false, fmt.Errorf("%s: %w", l.stateFile(), err)
+		}
+		if l.state.Edition != l.o.Edition {
+			return false, fmt.Errorf("%w: the world in %s is of edition %s; say --edition %s, or take another --dir", ErrUsage, l.o.Dir, l.state.Edition, l.state.Edition)
 		}
 		if l.o.Fault != l.state.Fault {
 			return false, fmt.Errorf("%w: the world in %s was made with fault %q; remove it or take another --dir", ErrUsage, l.o.Dir, l.state.Fault)
@@ -280,10 +306,19 @@ func (l *Lab) serve(ctx context.Context, listeners map[deploymentName][]net.List
 		certs[h.name] = &c
 	}
 	var all []app.Listener
-	for name, d := range l.deployments {
-		for _, ln := range listeners[name] {
+	for name, s := range l.o.Strangers {
+		if s.Certificate != nil {
+			certs[name] = s.Certificate
+		}
+	}
+	for name, of := range listeners {
+		for _, ln := range of {
 			byName := l.hostAt(ln)
-			all = append(all, app.Listener{Listener: ln, Handler: d.Handler(), TLS: &tls.Config{
+			handler := l.o.Strangers[byName].Handler
+			if d := l.deployments[name]; d != nil {
+				handler = d.Handler()
+			}
+			all = append(all, app.Listener{Listener: ln, Handler: handler, TLS: &tls.Config{
 				MinVersion: tls.VersionTLS12,
 				GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 					if c, ok := certs[strings.ToLower(hello.ServerName)]; ok {

@@ -57,6 +57,19 @@ func (l *Lab) Shell(ctx context.Context, o ShellOptions) (*Shell, error) {
 // OpenShell opens a shell in the lab that runs in dir, as a rule in another
 // process. Its stores are used side by side.
 func OpenShell(ctx context.Context, dir string, now func() time.Time, log *slog.Logger, o ShellOptions) (*Shell, error) {
+	w, err := openWorld(dir, now, log)
+	if err != nil {
+		return nil, err
+	}
+	s, err := w.shell(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, w.closing())
+	}
+	return s, nil
+}
+
+// openWorld is the lab in dir, whose stores are opened as they are needed.
+func openWorld(dir string, now func() time.Time, log *slog.Logger) (*world, error) {
 	file, err := client.ReadLabFile(dir)
 	if err != nil {
 		return nil, err
@@ -75,7 +88,7 @@ func OpenShell(ctx context.Context, dir string, now func() time.Time, log *slog.
 	}
 	var mu sync.Mutex
 	opened := map[deploymentName]*app.Deployment{}
-	w := world{dir: dir, file: file, now: now, hosts: hosts(directory.Clouds[cloudName])}
+	w := &world{dir: dir, file: file, now: now, hosts: hosts(directory.Clouds[cloudName])}
 	w.deploy = func(ctx context.Context, name deploymentName) (*app.Deployment, error) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -99,11 +112,20 @@ func OpenShell(ctx context.Context, dir string, now func() time.Time, log *slog.
 		}
 		return err
 	}
-	s, err := w.shell(ctx, o)
-	if err != nil {
-		return nil, errors.Join(err, w.closing())
+	return w, nil
+}
+
+// OpenDeployment opens the store of one organization of the lab that runs in
+// dir, beside the process that runs it. Close the deployment.
+func OpenDeployment(ctx context.Context, dir, org string, now func() time.Time, log *slog.Logger) (*app.Deployment, error) {
+	if name := deploymentName(org); name != onprem && name != cloud {
+		return nil, fmt.Errorf("%w: want onprem or cloud, not %q", ErrUsage, org)
 	}
-	return s, nil
+	w, err := openWorld(dir, now, log)
+	if err != nil {
+		return nil, err
+	}
+	return w.deploy(ctx, deploymentName(org))
 }
 
 // find is the deployment that answers at a host.

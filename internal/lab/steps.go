@@ -32,6 +32,7 @@ var placeholders = strings.NewReplacer(
 	"<your on-premises-Autodiscover endpoint>", "https://"+discoverHost+"/autodiscover/autodiscover.svc",
 	"<your on-premises target address>", domain,
 	"<your on-premises External Web Services URL>", "https://"+mailHost+"/ews/exchange.asmx",
+	"<organization id>", "contoso",
 	"<On-Premises Mailbox>", "alice@"+domain,
 	"<external hostname authority of your Exchange On-Premises deployment>", "https://"+mailHost,
 )
@@ -53,13 +54,35 @@ type step struct {
 	script string
 }
 
-var steps = []step{
+// stepsOf are the steps that join the world of an edition. From 2025 on the
+// certificate is a credential of an application of the organization's own in the
+// tenant, never of the principal that all share (oauth-s2s reference 8.2).
+func stepsOf(edition string) []step {
+	if edition == Edition2014 {
+		return steps2014
+	}
+	return steps2025
+}
+
+var steps2014 = []step{
 	{name: "step 1: authorization server object on premises", in: onprem, fault: faultIssuer, files: []string{"step1.ps1"}},
 	{name: "step 2: partner application of the cloud is enabled", in: onprem, fault: faultPartner, files: []string{"step2.ps1"}},
 	{name: "step 3: authorization certificate is exported", in: onprem, script: exportScript},
 	{name: "step 4: it is a key credential of the Exchange service principal", in: authorize, script: uploadScript},
 	{name: "step 5: *." + domain + " is a service principal name", in: authorize, fault: faultSPN, script: "RegisterEndpoints.ps1"},
 	{name: "step 6: connector from on premises to the cloud", in: onprem, fault: faultConnector, files: []string{"step6.ps1"}},
+	{name: "step 7: connector from the cloud to on premises", in: authorize, files: []string{"step7.ps1"}},
+	{name: "step 8: address space for the old server", in: onprem, files: []string{"step8-list.ps1", "step8.ps1"}},
+}
+
+var steps2025 = []step{
+	{name: "step 1: authorization server objects on premises, of ACS and of Entra", in: onprem, files: []string{"edition2-step1.ps1"}},
+	{name: "step 2: partner application of the cloud is enabled", in: onprem, files: []string{"edition2-step2.ps1"}},
+	{name: "step 3: authorization certificate is exported", in: onprem, script: exportScript},
+	{name: "step 4: it is a key credential of an application of its own, which has the role full_access_as_app", in: authorize, script: "edition2025-app.ps1"},
+	{name: "step 4a: on premises asks the cloud as that application", in: onprem, script: "edition2025-authserver.ps1"},
+	{name: "step 5: *." + domain + " is a service principal name", in: authorize, script: "RegisterEndpoints.ps1"},
+	{name: "step 6: connector from on premises to the cloud", in: onprem, files: []string{"step6.ps1"}},
 	{name: "step 7: connector from the cloud to on premises", in: authorize, files: []string{"step7.ps1"}},
 	{name: "step 8: address space for the old server", in: onprem, files: []string{"step8-list.ps1", "step8.ps1"}},
 }

@@ -26,8 +26,25 @@ const (
 	chinaZone    = "China Standard Time"
 )
 
-// Edition2014 is the edition that exists: ACS and the shared Exchange service principal.
-const Edition2014 = "2014"
+// The editions: how the cloud is at a time (oauth-s2s reference 8.2).
+const (
+	// Edition2014 is the article's: ACS and the Exchange service principal that
+	// all organizations share.
+	Edition2014 = "2014"
+	// Edition2025: the cloud refuses EWS to the shared principal. On premises asks
+	// as an application of its own, with tokens of Entra.
+	Edition2025 = "2025"
+	// Edition2026: the cloud refuses EWS to every application.
+	Edition2026 = "2026"
+)
+
+// Editions are those of a lab.
+func Editions() []string { return []string{Edition2014, Edition2025, Edition2026} }
+
+// ewsApplications is which applications the cloud lets use EWS.
+var ewsApplications = map[string]string{
+	Edition2014: directory.EWSAnyApplication, Edition2025: directory.EWSDedicatedApplications, Edition2026: directory.EWSNoApplication,
+}
 
 // A deployment of the lab: its own store and listeners.
 type deploymentName string
@@ -36,6 +53,7 @@ const (
 	onprem    deploymentName = "onprem"
 	cloud     deploymentName = "cloud"
 	authorize deploymentName = "directory"
+	stranger  deploymentName = "" // none: Options.Strangers
 )
 
 // A host is one name with a listener of its own; addresses are given in this

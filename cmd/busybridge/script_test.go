@@ -147,6 +147,7 @@ func masked(s string) string {
 //	labup [bare]         a lab in this process, in the directory lab of the script, joined unless bare; it stops with the script
 //	seed                 the article's lines, placeholders filled in, in the directory seed and on the lab's C:
 //	password ORG FILE    the password of the lab's administrator of ORG; $ADMIN is the user
+//	fingerprint stdout   the fingerprint of keys in what a command wrote, as $FINGERPRINT
 //	maskcmp stdout FILE  compares without what differs from run to run
 //
 // The condition [seed] tells whether the article's lines are beside the repository.
@@ -182,6 +183,13 @@ func TestScripts(t *testing.T) {
 				ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(password+"\n"), 0o600))
 				ts.Setenv("ADMIN", user)
 			},
+			"fingerprint": func(ts *testscript.TestScript, neg bool, args []string) {
+				found := fingerprint.FindString(ts.ReadFile(args[0]))
+				if found == "" {
+					ts.Fatalf("%s has no fingerprint", args[0])
+				}
+				ts.Setenv("FINGERPRINT", strings.ReplaceAll(found, " ", "-"))
+			},
 			"maskcmp": func(ts *testscript.TestScript, neg bool, args []string) {
 				got := masked(ts.ReadFile(args[0]))
 				if *update {
@@ -196,6 +204,8 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+var fingerprint = regexp.MustCompile(`\d{5}( \d{5}){5}`)
 
 var update = flag.Bool("update", false, "write what maskcmp compares with into the scripts")
 

@@ -62,9 +62,10 @@ generate-zones: ## rewrite the time zone table from the Unicode CLDR (needs npm)
 generate-check: ## fail when a generated file is not what its input says
 	scripts/generate-check.sh
 
-bench: build ## all benchmarks; BENCH=regexp BENCHTIME=1s; then what an answer costs beside the floor
+bench: build ## all benchmarks; BENCH=regexp BENCHTIME=1s; then what answers and tokens cost beside their floors
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $$(grep -rl --include='*_test.go' '^func Benchmark' internal cmd | xargs -n1 dirname | sort -u | sed 's|^|./|')
 	$(GO) run -buildvcs=false ./bench/answers
+	$(GO) run -buildvcs=false ./bench/tokens
 
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	FUZZTIME=$(FUZZTIME) FUZZTOTAL=$(FUZZTOTAL) scripts/fuzz.sh

@@ -9,25 +9,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
-	"slices"
-	"strings"
-	"sync"
 	"text/tabwriter"
 	"time"
 
-	"github.com/prometheus/procfs"
-
+	"busybridge/bench/meter"
 	"busybridge/internal/app/client"
 	"busybridge/internal/spec/ews"
 	"busybridge/internal/spec/wintz"
@@ -47,7 +38,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often both are asked in turn; the median counts")
 	flag.Float64Var(&o.seconds, "seconds", 2, "how long one of them is asked at a time")
 	flag.IntVar(&o.concurrency, "concurrency", 8, "connections")
-	flag.StringVar(&o.floor, "floor", "", "be the floor: serve the body in this file with the certificate floor.pem and floor.key beside it")
+	flag.StringVar(&o.floor, "floor", "", "be the floor: serve the body in this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -61,13 +52,13 @@ func main() {
 
 func run(ctx context.Context, o options, out io.Writer) error {
 	if o.floor != "" {
-		return serveFloor(ctx, o.floor, out)
+		return meter.ServeFloor(ctx, o.floor, "text/xml; charset=utf-8", nil, out)
 	}
-	lab, file, err := startLab(ctx, o.binary)
+	lab, err := meter.StartLab(ctx, o.binary)
 	if err != nil {
 		return err
 	}
-	defer lab.stop()
+	defer lab.Stop()
 	fmt.Fprintf(out, "processor time of the server per request and per mailbox, %d connections, median of %d rounds of %gs\n", o.concurrency, o.rounds, o.seconds)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "question\tbytes\tprogram µs/request\tµs/mailbox\tfloor µs/request\tprogram/floor\t")
@@ -76,7 +67,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		mailboxes int
 		days      int
 	}{{"1 mailbox, week", 1, 7}, {"10 mailboxes, week", 10, 7}, {"1 mailbox, 60 days", 1, 60}, {"10 mailboxes, 60 days", 10, 60}} {
-		row, err := o.measure(ctx, lab, file, q.mailboxes, q.days)
+		row, err := o.measure(ctx, lab, q.mailboxes, q.days)
 		if err != nil {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
@@ -91,8 +82,8 @@ type row struct {
 }
 
 // measure asks the program and a floor of the same size in turn.
-func (o options) measure(ctx context.Context, lab *child, file *client.LabFile, mailboxes, days int) (row, error) {
-	target, err := program(file, mailboxes, days)
+func (o options) measure(ctx context.Context, lab *meter.Lab, mailboxes, days int) (row, error) {
+	target, err := program(lab, mailboxes, days)
 	if err != nil {
 		return row{}, err
 	}
@@ -103,72 +94,29 @@ func (o options) measure(ctx context.Context, lab *child, file *client.LabFile, 
 	if got := bytes.Count(body, []byte(">NoError<")); got != mailboxes-1 && got != mailboxes {
 		return row{}, fmt.Errorf("%d of %d mailboxes were answered: %.300s", got, mailboxes, body)
 	}
-	floor, floorTarget, err := startFloor(ctx, target, body)
+	floor, err := meter.StartFloor(ctx, body)
 	if err != nil {
 		return row{}, err
 	}
-	defer floor.stop()
+	defer floor.Stop()
+	atFloor := *target
+	atFloor.http, atFloor.url = floor.HTTP, floor.URL
+	load := meter.Load{Workers: o.concurrency, For: time.Duration(o.seconds * float64(time.Second))}
 	var p, f []float64
 	for range o.rounds {
 		for _, m := range []struct {
-			c   *child
+			c   *meter.Child
 			t   *asked
 			out *[]float64
-		}{{lab, target, &p}, {floor, floorTarget, &f}} {
-			us, err := o.load(ctx, m.c, m.t)
+		}{{lab.Child, target, &p}, {floor.Child, &atFloor, &f}} {
+			r, err := load.Run(ctx, m.c, func(ctx context.Context, _ int) error { _, err := m.t.once(ctx); return err })
 			if err != nil {
 				return row{}, err
 			}
-			*m.out = append(*m.out, us)
+			*m.out = append(*m.out, float64(r.Each())/1e3)
 		}
 	}
-	slices.Sort(p)
-	slices.Sort(f)
-	return row{len(body), p[len(p)/2], f[len(f)/2]}, nil
-}
-
-// load asks for a while and returns the child's processor time per request in µs.
-func (o options) load(ctx context.Context, c *child, t *asked) (float64, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(o.seconds*float64(time.Second)))
-	defer cancel()
-	before, err := c.cpu()
-	if err != nil {
-		return 0, err
-	}
-	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex // guards total and first
-		total int
-		first error
-	)
-	for range o.concurrency {
-		wg.Go(func() {
-			n := 0
-			var failed error
-			for ctx.Err() == nil {
-				if _, err := t.once(ctx); err != nil {
-					if ctx.Err() == nil {
-						failed = err
-					}
-					break
-				}
-				n++
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			total += n
-			first = errors.Join(first, failed)
-		})
-	}
-	wg.Wait()
-	after, err := c.cpu()
-	if err != nil || first != nil {
-		return 0, errors.Join(err, first)
-	}
-	if total == 0 {
-		return 0, errors.New("no request was answered in time")
-	}
-	return (after - before) * 1e6 / float64(total), nil
+	return row{len(body), meter.Median(p), meter.Median(f)}, nil
 }
 
 // asked is one request that is sent again and again.
@@ -199,11 +147,7 @@ func (a *asked) once(ctx context.Context) ([]byte, error) {
 }
 
 // program asks the lab's cloud, as one of its people, for people there.
-func program(file *client.LabFile, mailboxes, days int) (*asked, error) {
-	roots, err := client.ReadRoots(file.CAFile)
-	if err != nil {
-		return nil, err
-	}
+func program(lab *meter.Lab, mailboxes, days int) (*asked, error) {
 	var me client.LabMailbox
 	zone := wintz.UTCRule
 	start := time.Now().UTC().Truncate(24 * time.Hour) //nolint:forbidigo // the lab's calendars are asked as of today
@@ -213,7 +157,7 @@ func program(file *client.LabFile, mailboxes, days int) (*asked, error) {
 			Start: ews.DateTime{Time: start}, End: ews.DateTime{Time: start.AddDate(0, 0, days)}, IntervalMinutes: 30, Views: []string{"FreeBusyMerged"},
 		},
 	}
-	for _, m := range file.Mailboxes {
+	for _, m := range lab.File.Mailboxes {
 		if m.Org != "cloud" {
 			continue
 		}
@@ -224,106 +168,9 @@ func program(file *client.LabFile, mailboxes, days int) (*asked, error) {
 			q.Mailboxes = append(q.Mailboxes, ews.MailboxData{Address: m.Address, AttendeeType: "Required"})
 		}
 	}
-	host := me.Node
-	address := fmt.Sprintf("%s:%d", file.Hosts[host], file.Port)
-	return &asked{http: overHTTP1(&tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS13}, address),
-		url: file.URLs["ews_cloud"], body: ews.AppendGetUserAvailabilityRequest(nil, q), user: me.User, password: me.Password}, nil
-}
-
-// overHTTP1 keeps a connection for each asker, as Exchange's clients do.
-func overHTTP1(cfg *tls.Config, address string) *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		TLSClientConfig: cfg, MaxIdleConnsPerHost: 64,
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, address)
-		},
-	}}
-}
-
-// A child is a server process whose processor time is read.
-type child struct {
-	cmd  *exec.Cmd
-	temp string
-}
-
-func (c *child) stop() {
-	_ = c.cmd.Process.Signal(os.Interrupt) // it may have ended
-	_ = c.cmd.Wait()
-	if c.temp != "" {
-		_ = os.RemoveAll(c.temp)
-	}
-}
-
-// cpu is user and system time in seconds.
-func (c *child) cpu() (float64, error) {
-	p, err := procfs.NewProc(c.cmd.Process.Pid)
+	c, err := lab.Client(me.Node)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	stat, err := p.Stat()
-	return stat.CPUTime(), err
-}
-
-func startLab(ctx context.Context, binary string) (*child, *client.LabFile, error) {
-	temp, err := os.MkdirTemp("", "busybridge-bench-")
-	if err != nil {
-		return nil, nil, err
-	}
-	//nolint:gosec // who measures names the program
-	c := &child{cmd: exec.CommandContext(ctx, binary, "lab", "--dir", temp, "--port", "0", "--json"), temp: temp}
-	stdout, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := c.cmd.Start(); err != nil {
-		return nil, nil, fmt.Errorf("%w (make build)", err)
-	}
-	var file client.LabFile
-	if err := json.NewDecoder(stdout).Decode(&file); err != nil {
-		c.stop()
-		return nil, nil, fmt.Errorf("%s lab: %w", binary, err)
-	}
-	return c, &file, nil
-}
-
-// startFloor starts this program again as the floor, with the lab's TLS.
-func startFloor(ctx context.Context, like *asked, body []byte) (*child, *asked, error) {
-	f, err := os.CreateTemp("", "busybridge-floor-")
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := f.Write(body); err != nil {
-		return nil, nil, errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return nil, nil, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, nil, err
-	}
-	//nolint:gosec // this program itself
-	c := &child{cmd: exec.CommandContext(ctx, self, "-floor", f.Name()), temp: f.Name()}
-	stdout, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	c.cmd.Stderr = os.Stderr
-	if err := c.cmd.Start(); err != nil {
-		return nil, nil, err
-	}
-	var up floorUp
-	if err := json.NewDecoder(stdout).Decode(&up); err != nil {
-		c.stop()
-		return nil, nil, fmt.Errorf("floor: %w", err)
-	}
-	roots, err := up.roots()
-	if err != nil {
-		c.stop()
-		return nil, nil, err
-	}
-	t := *like
-	t.url = "https://floor.example" + strings.TrimPrefix(like.url, "https://partner.outlook.cn")
-	t.http = overHTTP1(&tls.Config{RootCAs: roots, ServerName: "floor.example", MinVersion: tls.VersionTLS13}, up.Address)
-	return c, &t, nil
+	return &asked{http: c, url: lab.File.URLs["ews_cloud"], body: ews.AppendGetUserAvailabilityRequest(nil, q), user: me.User, password: me.Password}, nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // WriteReference writes the reference page of commands as Markdown: for each module a table of its cmdlets, for each
-// cmdlet its syntax and a table of its parameters. elsewhere is what Exchange, MSOnline and Windows PowerShell have:
+// cmdlet its syntax and a table of its parameters. elsewhere is what Exchange, MSOnline, AzureAD and Windows PowerShell have:
 // cmdlet to parameters. What is in it and not among commands is marked as missing, what is only here as our own. The
 // page depends on nothing else.
 func WriteReference(w io.Writer, commands []Command, elsewhere map[string][]string) error {
@@ -85,7 +85,7 @@ func (r *referencePage) head(list []Command, elsewhere map[string][]string) {
 	slices.Sort(absent)
 	r.printf("# Cmdlets\n\n<!-- Generated from the code by its tests. Do not edit. -->\n\n")
 	r.printf("The management shell has %d cmdlets with %d parameters, beside the common ones. ", len(list), params)
-	r.printf("Exchange, MSOnline and Windows PowerShell have %d parameters for those of them that are theirs; %d of these are missing here.\n", known, gone)
+	r.printf("Exchange, MSOnline, AzureAD and Windows PowerShell have %d parameters for those of them that are theirs; %d of these are missing here.\n", known, gone)
 	r.printf("`Get-Help NAME -Full` says the same in the shell. A parameter or cmdlet marked *own* exists only here.\n\n")
 	if len(absent) > 0 {
 		r.printf("Cmdlets that are missing: `%s`.\n\n", strings.Join(absent, "`, `"))

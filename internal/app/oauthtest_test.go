@@ -280,7 +280,7 @@ func TestOAuthConnectivity(t *testing.T) {
 			"Information:[OAuthCredentials:Authenticate] entering\nInformation:[OAuthCredentials:Authenticate] challenge from 'https://partner.outlook.cn/ews/exchange.asmx' received: Bearer client_id=\"" + directory.ExchangeAppID + "\", trusted_issuers=\"" + vianet.ACSPrincipalID + "@" + h.realm + "\"",
 			"trusted_issuer includes the auth server 'MicrosoftAzureACS'", "with token: <redacted>\n", `send request to 'https://partner.outlook.cn/ews/exchange.asmx' with the bearer token: '{"typ":"JWT","alg":"none"}.`,
 			"\n\nExchange Response Details:\nHTTP response message: OK\nException:\nErrorNonExistentMailbox: The SMTP address has no mailbox associated with it.\nThe token was accepted. This error of the service can be ignored",
-		}, []string{"Cause:", "eyJ"}},
+		}, []string{"Cause:", "eyJ0eXAi"}},
 		{"from the cloud", h.online, exchangecmd.OAuthTest{Service: "EWS", TargetURI: "https://mail.contoso.com/ews/exchange.asmx", Mailbox: h.mailbox(h.online, kim)},
 			[]string{"organizationId '" + h.realm + "'", "userDomain 'contoso.com'", "HTTP response message: OK"}, []string{"updating the tenant id", "Cause:"}},
 		{"by the authority of the host", h.online, exchangecmd.OAuthTest{Service: "EWS", TargetURI: "https://mail.contoso.com", Mailbox: h.mailbox(h.online, kim)},
@@ -598,7 +598,7 @@ func TestOAuthConnectivityNamesTheCause(t *testing.T) {
 			if text := lacks(rep.Cause, tt.cause...); text != "" {
 				t.Errorf("cause lacks %q: %s", text, rep.Cause)
 			}
-			if !strings.HasSuffix(rep.Detail, "\nCause: "+rep.Cause) || strings.Contains(rep.Detail, "eyJ") {
+			if !strings.HasSuffix(rep.Detail, "\nCause: "+rep.Cause) || strings.Contains(rep.Detail, "eyJ0eXAi") {
 				t.Errorf("detail:\n%s", rep.Detail)
 			}
 		})

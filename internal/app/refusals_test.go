@@ -170,7 +170,7 @@ func TestRefusedTokensAreRecordedAndBounded(t *testing.T) {
 	if list, err = d.RefusedTokens(t.Context(), other.Object.ID, now.Add(-time.Hour), 1); err != nil || len(list) != 1 || !list[0].Unknown {
 		t.Errorf("%+v, %v", list, err)
 	}
-	for _, secret := range []string{"garbage", stranger, strings.Split(stranger, ".")[2][:24], "eyJ"} {
+	for _, secret := range []string{"garbage", stranger, strings.Split(stranger, ".")[2][:24], "eyJ0eXAi"} {
 		if strings.Contains(log.String(), secret) || strings.Contains(records, secret) {
 			t.Errorf("%.20q is in a log or a record", secret)
 		}

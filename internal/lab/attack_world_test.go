@@ -317,8 +317,8 @@ const piece = 32
 // longText may hold a part of a token.
 var longText = regexp.MustCompile(`[A-Za-z0-9_-]{32,}`)
 
-// jwtText is the beginning of a compact token: {"alg or {"typ in base64url.
-var jwtText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{16,}`)
+// jwtText is the beginning of a compact token: {"typ, {"alg, {"aud or {"iss in base64url.
+var jwtText = regexp.MustCompile(`eyJ(0eXAi|hbGci|hdWQi|pc3Mi)[A-Za-z0-9_-]{12,}`)
 
 // leaks reports what of the secrets a text holds.
 func (s *scene) leaks(t testing.TB, where, text string) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,7 +80,8 @@ func (r *Refresher) UnknownKey(org directory.OrgID, authServer string) {
 	k, now := serverKey{org, authServer}, r.cfg.Now()
 	r.mu.Lock()
 	last, tried := r.last[k]
-	due := !tried || now.Sub(last) >= unknownKeyEvery
+	since := now.Sub(last)
+	due := !tried || since >= unknownKeyEvery || since < 0 // the clock was set back
 	if due {
 		r.last[k] = now
 	}
@@ -196,6 +198,9 @@ func (r *Refresher) refresh(ctx context.Context, k serverKey) error {
 	err = r.cfg.Servers.UpdateAuthServer(ctx, k.org, k.name, func(s *directory.AuthServer) error {
 		if s.AuthMetadataURL != was.AuthMetadataURL || s.Type != was.Type {
 			return errors.New("its metadata URL was changed meanwhile")
+		}
+		if !slices.Equal(s.CertificateStrings, was.CertificateStrings) || !s.RefreshedAt.Equal(was.RefreshedAt) {
+			return nil // somebody read it meanwhile: what we have may be older
 		}
 		n, err := refreshed(*s, read, now)
 		if err == nil {

@@ -199,6 +199,67 @@ func TestRefreshForUnknownKey(t *testing.T) {
 	})
 }
 
+// meanwhile changes the AuthServer while its metadata is read.
+type meanwhile struct{ *servers }
+
+func (m meanwhile) FetchMetadata(ctx context.Context, url string) (*acs.Document, error) {
+	doc, err := m.servers.FetchMetadata(ctx, url)
+	m.set(func(s *servers) {
+		s.org = s.org.Clone()
+		s.org.AuthServers[0].CertificateStrings = []string{certKey("stranger").base64()}
+	})
+	return doc, err
+}
+
+// What somebody else read meanwhile is not overwritten with what may be older.
+func TestRefreshLeavesWhatIsNewer(t *testing.T) {
+	s := newServers("as")
+	r, err := trust.NewRefresher(trust.RefresherConfig{Metadata: meanwhile{s}, Servers: s, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Refresh(t.Context(), s.org.ID, "MicrosoftAzureACS"); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{certKey("stranger").base64()}, s.org.AuthServers[0].CertificateStrings); d != "" {
+		t.Error(d)
+	}
+}
+
+// A clock that was set back does not stop unknown keys from being looked for.
+func TestUnknownKeyAfterTheClockWasSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServers("as", "stranger")
+		s.org.AuthServers[0].RefreshedAt = time.Now()
+		ahead := time.Hour
+		var mu sync.Mutex
+		now := func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return time.Now().Add(ahead)
+		}
+		r, err := trust.NewRefresher(trust.RefresherConfig{Metadata: s, Servers: s, Now: now, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = r.Run(ctx) })
+		r.UnknownKey(s.org.ID, "MicrosoftAzureACS")
+		synctest.Wait()
+		mu.Lock()
+		ahead = 0
+		mu.Unlock()
+		r.UnknownKey(s.org.ID, "MicrosoftAzureACS")
+		synctest.Wait()
+		if n := s.count(); n != 2 {
+			t.Errorf("%d fetches, want 2", n)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
 // A46: what a new key signs is refused until the metadata is read again.
 func TestNewKeyIsFoundAfterItsFirstToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

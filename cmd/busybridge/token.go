@@ -57,12 +57,7 @@ func (f *storeFlags) open(ctx context.Context, e *env) (d *app.Deployment, org *
 		if cfg, err = config.Load(f.config, os.Environ()); err != nil {
 			return nil, nil, err
 		}
-		var set app.Settings
-		if set, err = app.SettingsOf(cfg, log); err != nil {
-			return nil, nil, err
-		}
-		set.Roles = nil // nothing is served from here
-		d, err = app.Open(ctx, set)
+		d, err = app.OpenBeside(ctx, cfg, log)
 	default:
 		err = usageError{errors.New("say whose: --lab DIR --org onprem, or --config FILE")}
 	}

@@ -164,6 +164,9 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 
 func (d *Deployment) has(role string) bool { return slices.Contains(d.set.Roles, role) }
 
+// Now is the deployment's clock.
+func (d *Deployment) Now() time.Time { return d.set.Now() }
+
 // Handler answers the requests of clients and of other organizations.
 func (d *Deployment) Handler() http.Handler { return d.handler }
 
@@ -188,14 +191,10 @@ func RunAll(ctx context.Context, deployments []*Deployment, serve func(context.C
 			}
 			return nil
 		})
-	}
-	for _, d := range deployments {
 		g.Go(func() error {
 			d.damper.Run(ctx, func(err error) { d.set.Log.ErrorContext(ctx, "refusals are not recorded", "err", err) })
 			return nil
 		})
-	}
-	for _, d := range deployments {
 		g.Go(func() error { return d.keys.run(ctx) })
 		g.Go(func() error { return d.follow.Run(ctx) })
 	}

@@ -33,7 +33,7 @@ func (d *Deployment) Organization(ctx context.Context, name string) (*directory.
 		names = append(names, o.Name)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%w: the store has none", ErrChoose)
+		return nil, fmt.Errorf("%w: the store has none; make one with: busybridge setup", ErrChoose)
 	}
 	return nil, fmt.Errorf("%w: %q is none of: %s", ErrChoose, name, strings.Join(names, ", "))
 }

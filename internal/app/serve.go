@@ -94,6 +94,17 @@ func (l levelled) Enabled(ctx context.Context, level slog.Level) bool {
 	return level > slog.LevelInfo && l.Handler.Enabled(ctx, level)
 }
 
+// OpenBeside opens the store of a configuration without serving anything, beside
+// a server that may be running.
+func OpenBeside(ctx context.Context, cfg *config.Config, log *slog.Logger) (*Deployment, error) {
+	set, err := SettingsOf(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	set.Roles = nil
+	return Open(ctx, set)
+}
+
 // SettingsOf reads the files that a configuration names.
 func SettingsOf(cfg *config.Config, log *slog.Logger) (Settings, error) {
 	key, err := cfg.SealKey()

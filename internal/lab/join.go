@@ -233,14 +233,7 @@ func (l *Lab) metadataURL(realm string) string {
 
 // organization is the one organization of a deployment.
 func (l *Lab) organization(ctx context.Context, name deploymentName) (*directory.Organization, error) {
-	orgs, err := l.deployments[name].Store.Organizations(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(orgs) != 1 {
-		return nil, fmt.Errorf("deployment %s has %d organizations, want one", name, len(orgs))
-	}
-	return orgs[0], nil
+	return l.deployments[name].Organization(ctx, "")
 }
 
 // currentCertificate is the certificate that the organization signs with, without its key.

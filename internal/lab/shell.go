@@ -174,14 +174,11 @@ func (w *world) shell(ctx context.Context, o ShellOptions) (_ *Shell, err error)
 	case cloud:
 		cfg.Host = directory.Clouds[cloudName].EWSHost
 	}
-	orgs, err := d.Store.Organizations(ctx)
+	org, err := d.Organization(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	if len(orgs) != 1 {
-		return nil, fmt.Errorf("deployment %s has %d organizations, want one", name, len(orgs))
-	}
-	out.Shell, err = shell.Exchange(cfg, orgs[0], shell.As(d, user))
+	out.Shell, err = shell.Exchange(cfg, org, shell.As(d, user))
 	return out, err
 }
 

@@ -64,28 +64,28 @@ func stepsOf(edition string) []step {
 	return steps2025
 }
 
-var steps2014 = []step{
-	{name: "step 1: authorization server object on premises", in: onprem, fault: faultIssuer, files: []string{"step1.ps1"}},
-	{name: "step 2: partner application of the cloud is enabled", in: onprem, fault: faultPartner, files: []string{"step2.ps1"}},
-	{name: "step 3: authorization certificate is exported", in: onprem, script: exportScript},
-	{name: "step 4: it is a key credential of the Exchange service principal", in: authorize, script: uploadScript},
+// joining are the steps that every edition has.
+var joining = []step{
 	{name: "step 5: *." + domain + " is a service principal name", in: authorize, fault: faultSPN, script: "RegisterEndpoints.ps1"},
 	{name: "step 6: connector from on premises to the cloud", in: onprem, fault: faultConnector, files: []string{"step6.ps1"}},
 	{name: "step 7: connector from the cloud to on premises", in: authorize, files: []string{"step7.ps1"}},
 	{name: "step 8: address space for the old server", in: onprem, files: []string{"step8-list.ps1", "step8.ps1"}},
 }
 
-var steps2025 = []step{
+var steps2014 = append([]step{
+	{name: "step 1: authorization server object on premises", in: onprem, fault: faultIssuer, files: []string{"step1.ps1"}},
+	{name: "step 2: partner application of the cloud is enabled", in: onprem, fault: faultPartner, files: []string{"step2.ps1"}},
+	{name: "step 3: authorization certificate is exported", in: onprem, script: exportScript},
+	{name: "step 4: it is a key credential of the Exchange service principal", in: authorize, script: uploadScript},
+}, joining...)
+
+var steps2025 = append([]step{
 	{name: "step 1: authorization server objects on premises, of ACS and of Entra", in: onprem, files: []string{"edition2-step1.ps1"}},
 	{name: "step 2: partner application of the cloud is enabled", in: onprem, files: []string{"edition2-step2.ps1"}},
 	{name: "step 3: authorization certificate is exported", in: onprem, script: exportScript},
 	{name: "step 4: it is a key credential of an application of its own, which has the role full_access_as_app", in: authorize, script: "edition2025-app.ps1"},
 	{name: "step 4a: on premises asks the cloud as that application", in: onprem, script: "edition2025-authserver.ps1"},
-	{name: "step 5: *." + domain + " is a service principal name", in: authorize, script: "RegisterEndpoints.ps1"},
-	{name: "step 6: connector from on premises to the cloud", in: onprem, files: []string{"step6.ps1"}},
-	{name: "step 7: connector from the cloud to on premises", in: authorize, files: []string{"step7.ps1"}},
-	{name: "step 8: address space for the old server", in: onprem, files: []string{"step8-list.ps1", "step8.ps1"}},
-}
+}, joining...)
 
 func stepText(file string) (string, error) {
 	b, err := stepFiles.ReadFile(path.Join("steps", file))

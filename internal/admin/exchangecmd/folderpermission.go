@@ -231,6 +231,18 @@ func (p *setFolderPermission) Run(ctx context.Context, c *interp.Call) error {
 	})
 }
 
+// entry is a mailbox and one of the users of its folder: as the entry names it, and
+// as it is shown. No mailbox: the error, if any, is all that is left to return.
+func (k *call) entry(f *folder, user folderUser) (r *directory.Recipient, key, shown string, err error) {
+	if r, err = f.mailbox(k); r == nil {
+		return nil, "", "", err
+	}
+	if key, shown, err = user.resolve(k); err != nil {
+		return nil, "", "", k.WriteError(err)
+	}
+	return r, key, shown, nil
+}
+
 // permit is what adding and changing have in common: do gets the mailbox and the user.
 func (x *exchange) permit(ctx context.Context, c *interp.Call, f *folder, user folderUser, rights []accessRight, doing string,
 	do func(k *call, r *directory.Recipient, key, shown string, level freebusy.Level) error,
@@ -243,13 +255,9 @@ func (x *exchange) permit(ctx context.Context, c *interp.Call, f *folder, user f
 	if err != nil {
 		return k.WriteError(err)
 	}
-	r, err := f.mailbox(k)
+	r, key, shown, err := k.entry(f, user)
 	if r == nil {
 		return err
-	}
-	key, shown, err := user.resolve(k)
-	if err != nil {
-		return k.WriteError(err)
 	}
 	if ok, err := k.should("%s mailbox folder permission on Identity:\"%s\" for user \"%s\" with access rights \"%s\".", doing, f.Identity, shown, level); !ok {
 		return err
@@ -270,13 +278,9 @@ func (p *removeFolderPermission) Run(ctx context.Context, c *interp.Call) error 
 	if err != nil {
 		return err
 	}
-	r, err := p.mailbox(k)
+	r, key, shown, err := k.entry(&p.folder, p.User)
 	if r == nil {
 		return err
-	}
-	key, shown, err := p.User.resolve(k)
-	if err != nil {
-		return k.WriteError(err)
 	}
 	if ok, err := k.should("Removing mailbox folder permission on Identity:\"%s\" for user \"%s\".", p.Identity, shown); !ok {
 		return err

@@ -296,6 +296,21 @@ func (k *call) recipient(id recipientID, types []string) (*directory.Recipient, 
 	return r, k.look(o), nil
 }
 
+// drop ends a cmdlet that takes a recipient away: the sentence has a place for it.
+func (k *call) drop(id recipientID, types []string, sentence string,
+	do func(context.Context, admin.Actor, directory.OrgID, string) (admin.Result[*directory.Recipient], error),
+) error {
+	r, look, err := k.recipient(id, types)
+	if r == nil {
+		return err
+	}
+	if ok, err := k.should(sentence, recipientView{look, r}.identityText()); !ok {
+		return err
+	}
+	res, err := do(k.ctx, k.actor, k.Org, r.ID)
+	return removed(k, res, err)
+}
+
 // names sets name and display name; the name stays when only the other changes.
 func (k *call) names(r *directory.Recipient, name, display string) {
 	r.Name = r.CommonName()
@@ -430,15 +445,7 @@ func (p *disableMailbox) Run(ctx context.Context, c *interp.Call) error {
 	if err != nil {
 		return err
 	}
-	r, look, err := k.recipient(p.Identity, mailboxNoun.types)
-	if r == nil {
-		return err
-	}
-	if ok, err := k.should("Disabling mailbox \"%s\" will remove the Exchange properties from the Active Directory user object and the mailbox from the database.", recipientView{look, r}.identityText()); !ok {
-		return err
-	}
-	res, err := k.Admin.DisableMailbox(ctx, k.actor, k.Org, r.ID)
-	return removed(k, res, err)
+	return k.drop(p.Identity, mailboxNoun.types, "Disabling mailbox \"%s\" will remove the Exchange properties from the Active Directory user object and the mailbox from the database.", k.Admin.DisableMailbox)
 }
 
 type removeMailbox struct {
@@ -460,13 +467,5 @@ func (p *removeMailbox) Run(ctx context.Context, c *interp.Call) error {
 	if p.Permanent != nil && !*p.Permanent {
 		return k.WriteError(k.invalid("Permanent", "The calendar of a mailbox can't be kept without the mailbox."))
 	}
-	r, look, err := k.recipient(p.Identity, mailboxNoun.types)
-	if r == nil {
-		return err
-	}
-	if ok, err := k.should("Removing mailbox Identity:\"%s\" will remove the Active Directory user object and the mailbox from the database.", recipientView{look, r}.identityText()); !ok {
-		return err
-	}
-	res, err := k.Admin.RemoveMailbox(ctx, k.actor, k.Org, r.ID)
-	return removed(k, res, err)
+	return k.drop(p.Identity, mailboxNoun.types, "Removing mailbox Identity:\"%s\" will remove the Active Directory user object and the mailbox from the database.", k.Admin.RemoveMailbox)
 }

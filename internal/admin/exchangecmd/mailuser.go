@@ -174,13 +174,5 @@ func (p *removeMailUser) Run(ctx context.Context, c *interp.Call) error {
 	if err != nil {
 		return err
 	}
-	r, look, err := k.recipient(p.Identity, mailUserNoun.types)
-	if r == nil {
-		return err
-	}
-	if ok, err := k.should("Removing mail user Identity:\"%s\" will remove the Active Directory user object.", recipientView{look, r}.identityText()); !ok {
-		return err
-	}
-	res, err := k.Admin.RemoveMailUser(ctx, k.actor, k.Org, r.ID)
-	return removed(k, res, err)
+	return k.drop(p.Identity, mailUserNoun.types, "Removing mail user Identity:\"%s\" will remove the Active Directory user object.", k.Admin.RemoveMailUser)
 }

@@ -125,14 +125,7 @@ func (p *getContent) Run(ctx context.Context, c *interp.Call) error {
 	if p.TotalCount >= 0 && p.Tail >= 0 {
 		return object.NewError("InvalidOperation,"+class(c), object.InvalidOperation, object.TPSInvalidOperation, "The parameters TotalCount and Tail cannot be used together. Please specify only one parameter.")
 	}
-	keep, err := selection(p.Filter, p.Include, p.Exclude)
-	if err != nil {
-		return p.h.fail(c, illegal(err.Error()), p.Filter)
-	}
-	return p.each(ctx, p.h, c, func(e entry) error {
-		if !keep(e) {
-			return nil
-		}
+	return p.chosen(ctx, p.h, c, p.Filter, p.Include, p.Exclude, func(e entry) error {
 		if e.at.drive == driveCert {
 			return c.WriteError(refuse(c, "Cannot read '%s' as a file. Use Get-Item and the method Export.", e.at))
 		}

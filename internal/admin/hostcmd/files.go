@@ -260,14 +260,7 @@ type getItem struct {
 
 // Run shows items (Get-Item).
 func (p *getItem) Run(ctx context.Context, c *interp.Call) error {
-	keep, err := selection(p.Filter, p.Include, p.Exclude)
-	if err != nil {
-		return p.h.fail(c, illegal(err.Error()), p.Filter)
-	}
-	return p.each(ctx, p.h, c, func(e entry) error {
-		if !keep(e) {
-			return nil
-		}
+	return p.chosen(ctx, p.h, c, p.Filter, p.Include, p.Exclude, func(e entry) error {
 		v := p.h.show(e)
 		if f, ok := v.(*fileItem); ok {
 			f.full = true
@@ -288,14 +281,7 @@ type removeItem struct {
 
 // Run removes files and folders (Remove-Item).
 func (p *removeItem) Run(ctx context.Context, c *interp.Call) error {
-	keep, err := selection(p.Filter, p.Include, p.Exclude)
-	if err != nil {
-		return p.h.fail(c, illegal(err.Error()), p.Filter)
-	}
-	return p.each(ctx, p.h, c, func(e entry) error {
-		if !keep(e) {
-			return nil
-		}
+	return p.chosen(ctx, p.h, c, p.Filter, p.Include, p.Exclude, func(e entry) error {
 		if err := p.h.changeable(c, e.at); err != nil {
 			return err
 		}
@@ -393,14 +379,7 @@ type copyItem struct {
 
 // Run copies files and folders (Copy-Item).
 func (p *copyItem) Run(ctx context.Context, c *interp.Call) error {
-	keep, err := selection(p.Filter, p.Include, p.Exclude)
-	if err != nil {
-		return p.h.fail(c, illegal(err.Error()), p.Filter)
-	}
-	return p.each(ctx, p.h, c, func(e entry) error {
-		if !keep(e) {
-			return nil
-		}
+	return p.chosen(ctx, p.h, c, p.Filter, p.Include, p.Exclude, func(e entry) error {
 		to, err := p.h.destination(c, e, p.Destination, p.Container || !e.folder())
 		if err != nil {
 			return c.WriteError(p.h.fail(c, err, p.Destination))
@@ -540,14 +519,7 @@ type moveItem struct {
 
 // Run moves files and folders (Move-Item).
 func (p *moveItem) Run(ctx context.Context, c *interp.Call) error {
-	keep, err := selection(p.Filter, p.Include, p.Exclude)
-	if err != nil {
-		return p.h.fail(c, illegal(err.Error()), p.Filter)
-	}
-	return p.each(ctx, p.h, c, func(e entry) error {
-		if !keep(e) {
-			return nil
-		}
+	return p.chosen(ctx, p.h, c, p.Filter, p.Include, p.Exclude, func(e entry) error {
 		to, err := p.h.destination(c, e, p.Destination, true)
 		if err == nil {
 			err = p.h.move(c, e, to, "Move", bool(p.Force), bool(p.PassThru))

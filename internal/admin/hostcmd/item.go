@@ -157,6 +157,20 @@ func (t *target) each(ctx context.Context, h *host, c *interp.Call, do func(entr
 	return h.each(ctx, c, t.Path, t.LiteralPath, do)
 }
 
+// chosen is each without what a filter and patterns leave out.
+func (t *target) chosen(ctx context.Context, h *host, c *interp.Call, filter string, include, exclude []string, do func(entry) error) error {
+	keep, err := selection(filter, include, exclude)
+	if err != nil {
+		return h.fail(c, illegal(err.Error()), filter)
+	}
+	return t.each(ctx, h, c, func(e entry) error {
+		if !keep(e) {
+			return nil
+		}
+		return do(e)
+	})
+}
+
 func (h *host) each(ctx context.Context, c *interp.Call, path, literalPath []string, do func(entry) error) error {
 	names, literal := path, false
 	if len(literalPath) > 0 {

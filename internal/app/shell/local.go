@@ -38,17 +38,12 @@ var ErrUsage = errors.New("shell")
 // OpenLocal opens a shell over the store of a configuration, beside a server
 // that may be running. Close it with the function that it returns.
 func OpenLocal(ctx context.Context, cfg *config.Config, log *slog.Logger, o Local) (_ *Shell, closing func() error, err error) {
-	set, err := app.SettingsOf(cfg, log)
+	d, err := app.OpenBeside(ctx, cfg, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	roles := set.Roles
-	set.Roles = nil // nothing is served from here
-	d, err := app.Open(ctx, set)
-	if err != nil {
-		return nil, nil, err
-	}
-	folder := filepath.Join(filepath.Dir(set.StorePath), "drive")
+	roles := cfg.Node.Roles
+	folder := filepath.Join(filepath.Dir(cfg.Store.Path), "drive")
 	var drive *hostcmd.Drive
 	if err = os.MkdirAll(folder, 0o700); err == nil {
 		drive, err = hostcmd.OpenDrive(folder)
@@ -59,8 +54,8 @@ func OpenLocal(ctx context.Context, cfg *config.Config, log *slog.Logger, o Loca
 	closing = func() error { return errors.Join(drive.Close(), d.Close()) }
 	host := cfg.Node.HostNames[0]
 	sc := Config{
-		Screen: o.Screen, Deployment: d, Now: set.Now, Host: host, User: "operator", Drive: drive,
-		Connector: &Connector{Now: set.Now, Screen: o.Screen, Find: func(_ context.Context, name string) (*app.Deployment, error) {
+		Screen: o.Screen, Deployment: d, Now: d.Now, Host: host, User: "operator", Drive: drive,
+		Connector: &Connector{Now: d.Now, Screen: o.Screen, Find: func(_ context.Context, name string) (*app.Deployment, error) {
 			if slices.Contains(roles, app.RoleOrganization) && slices.ContainsFunc(cfg.Node.HostNames, func(h string) bool { return strings.EqualFold(h, name) }) {
 				return d, nil
 			}
@@ -89,31 +84,12 @@ func openLocal(ctx context.Context, sc Config, roles []string, o Local) (*Shell,
 		}
 		return Directory(sc)
 	}
-	org, err := chooseOrganization(ctx, sc.Deployment, o.Org)
+	org, err := sc.Deployment.Organization(ctx, o.Org)
+	if errors.Is(err, app.ErrChoose) {
+		err = fmt.Errorf("%w: --org: %w", ErrUsage, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return Exchange(sc, org, actor)
-}
-
-// chooseOrganization finds an organization by name, domain or id.
-func chooseOrganization(ctx context.Context, d *app.Deployment, name string) (*directory.Organization, error) {
-	orgs, err := d.Store.Organizations(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(orgs) == 0 {
-		return nil, fmt.Errorf("%w: the store has no organization; make one with: busybridge setup", ErrUsage)
-	}
-	if name == "" && len(orgs) == 1 {
-		return orgs[0], nil
-	}
-	var names []string
-	for _, o := range orgs {
-		if strings.EqualFold(o.Name, name) || strings.EqualFold(string(o.ID), name) || o.Accepts(strings.ToLower(name)) {
-			return o, nil
-		}
-		names = append(names, o.Name)
-	}
-	return nil, fmt.Errorf("%w: --org %q is none of: %s", ErrUsage, name, strings.Join(names, ", "))
 }

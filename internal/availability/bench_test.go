@@ -28,7 +28,7 @@ func (s *still) Recipient(_ context.Context, _ directory.OrgID, a smtpaddr.Addre
 	return s.people[a], nil
 }
 
-func (s *still) Busy(context.Context, directory.OrgID, *directory.Recipient, freebusy.Window) ([]freebusy.Interval, error) {
+func (s *still) Busy(context.Context, directory.OrgID, *directory.Recipient, freebusy.Window, bool) ([]freebusy.Interval, error) {
 	return s.week, nil
 }
 

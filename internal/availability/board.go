@@ -57,9 +57,15 @@ type board[T any] struct {
 	closed bool
 }
 
-func newBoard[T any](n int) *board[T] {
-	b := &board[T]{done: make(chan struct{}), values: make([]T, n), have: make([]bool, n), left: n}
-	if n == 0 {
+// newBoard returns a board over values, of which some may be there already.
+func newBoard[T any](values []T, have []bool) *board[T] {
+	b := &board[T]{done: make(chan struct{}), values: values, have: have}
+	for _, there := range have {
+		if !there {
+			b.left++
+		}
+	}
+	if b.left == 0 {
 		close(b.done)
 	}
 	return b

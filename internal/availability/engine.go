@@ -56,9 +56,11 @@ type Config struct {
 // An Engine answers questions. It may be used by many goroutines.
 type Engine struct {
 	Config
-	tables tables
-	hours  hours
-	wg     sync.WaitGroup
+	knownRecipients knownRecipients // nil: none
+	knownCalendars  knownCalendars  // nil: none
+	tables          tables
+	hours           hours
+	wg              sync.WaitGroup
 }
 
 // New returns an engine.
@@ -78,7 +80,10 @@ func New(c Config) (*Engine, error) {
 	if c.LocalReads == 0 {
 		c.LocalReads = 8
 	}
-	return &Engine{Config: c}, nil
+	e := &Engine{Config: c}
+	e.knownRecipients, _ = c.Recipients.(knownRecipients)
+	e.knownCalendars, _ = c.Calendars.(knownCalendars)
+	return e, nil
 }
 
 // Wait returns when no source or peer is at work any more. Answers do not wait
@@ -97,7 +102,8 @@ func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
 
-	a := &asking{e: e, q: q, table: e.tables.of(q.Org, q.Server), slot: q.Slot, viewer: NewViewer(q.Org, q.Caller), at: make(map[smtpaddr.Address]int, len(q.Attendees))}
+	a := &asking{e: e, q: q, table: e.tables.of(q.Org, q.Server), slot: q.Slot, viewer: NewViewer(q.Org, q.Caller),
+		entries: make([]*entry, 0, len(q.Attendees)), slab: make([]entry, 0, len(q.Attendees)), at: make(map[smtpaddr.Address]int, len(q.Attendees))}
 	if a.slot == 0 {
 		a.slot = freebusy.DefaultSlot
 	}
@@ -150,6 +156,7 @@ type asking struct {
 	slot    time.Duration
 	viewer  Viewer
 	entries []*entry
+	slab    []entry                  // entries that are not yet used
 	at      map[smtpaddr.Address]int // index in entries
 }
 
@@ -174,7 +181,11 @@ func (a *asking) entry(addr smtpaddr.Address) *entry {
 	if !ok {
 		i = len(a.entries)
 		a.at[addr] = i
-		a.entries = append(a.entries, &entry{asked: addr})
+		if len(a.slab) == cap(a.slab) { // members of groups
+			a.slab = make([]entry, 0, 2*cap(a.slab))
+		}
+		a.slab = append(a.slab, entry{asked: addr})
+		a.entries = append(a.entries, &a.slab[len(a.slab)-1])
 	}
 	return a.entries[i]
 }
@@ -187,18 +198,15 @@ func (a *asking) resolve(ctx context.Context) {
 	defer cancel()
 	for from := 0; from < len(a.entries); {
 		round := a.entries[from:]
-		b := newBoard[resolved](len(round))
-		a.e.run(ctx, b.done, len(round), func(i int) {
-			b.put(i, a.lookUp(ctx, round[i].asked))
-		})
-		found, have := b.close()
 		from = len(a.entries)
-		for i, en := range round {
-			if !have[i] {
-				en.err = timedOut()
-				continue
+		var slow []*entry
+		for _, en := range round {
+			if !a.lookUpKnown(ctx, en) {
+				slow = append(slow, en)
 			}
-			en.route, en.err, en.hidden = found[i].route, found[i].err, found[i].hidden
+		}
+		a.lookUpAll(ctx, slow)
+		for _, en := range round {
 			a.explain(ctx, en)
 			if en.isGroup() {
 				a.addMembers(en)
@@ -218,9 +226,46 @@ type resolved struct {
 	hidden bool
 }
 
+func (e *entry) resolve(r resolved) { e.route, e.err, e.hidden = r.route, r.err, r.hidden }
+
+// lookUpKnown is lookUp for an address whose recipient is in memory.
+func (a *asking) lookUpKnown(ctx context.Context, en *entry) (known bool) {
+	if a.e.knownRecipients == nil {
+		return false
+	}
+	defer a.e.contain(ctx, "look up", en.asked, func() { known = false })
+	r := a.e.knownRecipients.RecipientKnown(a.q.Org.ID, en.asked)
+	if r == nil {
+		return false
+	}
+	route := a.table.Route(en.asked, r)
+	if route.Kind == routing.None {
+		return false // for what else may be looked up
+	}
+	en.resolve(a.judge(en.asked, r, route))
+	return true
+}
+
+// lookUpAll looks entries up that need to be read.
+func (a *asking) lookUpAll(ctx context.Context, entries []*entry) {
+	if len(entries) == 0 {
+		return
+	}
+	b := newBoard(make([]resolved, len(entries)), make([]bool, len(entries)))
+	a.e.run(ctx, b.done, len(entries), func(i int) { b.put(i, a.lookUp(ctx, entries[i].asked)) })
+	found, have := b.close()
+	for i, en := range entries {
+		if have[i] {
+			en.resolve(found[i])
+		} else {
+			en.err = timedOut()
+		}
+	}
+}
+
 // lookUp finds the route of one address, and whether the question may go there.
 func (a *asking) lookUp(ctx context.Context, addr smtpaddr.Address) (res resolved) {
-	defer a.e.contain(ctx, "look up "+addr.String(), func() { res = resolved{err: generationFailed(addr, nil)} })
+	defer a.e.contain(ctx, "look up", addr, func() { res = resolved{err: generationFailed(addr, nil)} })
 	r, err := a.recipient(ctx, addr)
 	if err != nil {
 		return resolved{err: a.e.failed(ctx, addr, err)}
@@ -238,6 +283,12 @@ func (a *asking) lookUp(ctx context.Context, addr smtpaddr.Address) (res resolve
 			route = a.table.Route(route.Target, t)
 		}
 	}
+	return a.judge(addr, r, route)
+}
+
+// judge says whether the question may take the route; r is nil for an address
+// that is not in the directory.
+func (a *asking) judge(addr smtpaddr.Address, r *directory.Recipient, route routing.Route) resolved {
 	// Of an address of ours a viewer that is not told what exists hears only where
 	// a mail user has gone.
 	hidden := a.viewer.blind && (r == nil || route.Kind == routing.None) && a.q.Org.Accepts(addr.Domain())
@@ -303,21 +354,27 @@ func (a *asking) explain(ctx context.Context, en *entry) {
 
 // ask asks all routes at once, and returns a reply for each entry that was asked.
 func (a *asking) ask(ctx context.Context) []routing.Reply {
+	replies, have := make([]routing.Reply, len(a.entries)), make([]bool, len(a.entries))
 	var local []int
 	var remote batches
-	b := newBoard[routing.Reply](len(a.entries))
 	for i, en := range a.entries {
 		switch {
 		case en.err != nil:
-			b.put(i, routing.Reply{Err: en.err})
+			replies[i].Err, have[i] = en.err, true
 		case en.isGroup(), !en.direct && !en.member:
-			b.put(i, routing.Reply{})
+			have[i] = true
 		case en.route.Kind == routing.Local:
 			local = append(local, i)
 		default:
 			remote.add(en.route, i)
 		}
 	}
+	if len(remote.list) == 0 {
+		if local = a.readKnown(ctx, local, replies, have); len(local) == 0 {
+			return replies
+		}
+	}
+	b := newBoard(replies, have)
 	for _, batch := range remote.list {
 		a.e.wg.Go(func() { a.askPeer(ctx, batch, b) })
 	}
@@ -325,7 +382,7 @@ func (a *asking) ask(ctx context.Context) []routing.Reply {
 		en := a.entries[local[i]]
 		b.put(local[i], a.read(ctx, en))
 	})
-	replies, have := b.close()
+	replies, have = b.close()
 	for i := range replies {
 		if !have[i] {
 			replies[i] = routing.Reply{Err: timedOut()}
@@ -381,9 +438,9 @@ func restrict(r routing.Reply, view freebusy.View) routing.Reply {
 }
 
 // contain turns a panic of a source into a log line and what instead does.
-func (e *Engine) contain(ctx context.Context, what string, instead func()) {
+func (e *Engine) contain(ctx context.Context, step string, of fmt.Stringer, instead func()) {
 	if p := recover(); p != nil {
-		e.Log.ErrorContext(ctx, "panic", slog.String("step", what), slog.Any("err", p), slog.String("stack", string(debug.Stack())))
+		e.Log.ErrorContext(ctx, "panic", slog.String("step", step), slog.String("of", of.String()), slog.Any("err", p), slog.String("stack", string(debug.Stack())))
 		instead()
 	}
 }

@@ -76,7 +76,7 @@ func (w *world) Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.A
 	return nil, fmt.Errorf("recipient %s: %w", a, directory.ErrNotFound)
 }
 
-func (w *world) Busy(ctx context.Context, org directory.OrgID, m *directory.Recipient, _ freebusy.Window) ([]freebusy.Interval, error) {
+func (w *world) Busy(ctx context.Context, org directory.OrgID, m *directory.Recipient, _ freebusy.Window, _ bool) ([]freebusy.Interval, error) {
 	w.mu.Lock()
 	w.read[m.Primary.String()]++
 	w.mu.Unlock()

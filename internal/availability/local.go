@@ -10,25 +10,76 @@ import (
 	"busybridge/internal/directory"
 	"busybridge/internal/freebusy"
 	"busybridge/internal/routing"
+	"busybridge/internal/spec/smtpaddr"
 )
 
+// knownRecipients are Recipients with a memory. What they know is used at once,
+// without a goroutine that could be left behind: it must not block.
+type knownRecipients interface {
+	// RecipientKnown is nil where the recipient is not in memory.
+	RecipientKnown(org directory.OrgID, a smtpaddr.Address) *directory.Recipient
+}
+
+// knownCalendars are Calendars with a memory. It must not block either.
+type knownCalendars interface {
+	// BusyKnown is Busy; ok is false where the answer is not in memory.
+	BusyKnown(org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) (iv []freebusy.Interval, ok bool)
+}
+
+// readKnown answers for those of the entries whose calendars are in memory, and
+// returns the others.
+func (a *asking) readKnown(ctx context.Context, local []int, replies []routing.Reply, have []bool) (rest []int) {
+	if a.e.knownCalendars == nil {
+		return local
+	}
+	rest = local[:0]
+	for _, i := range local {
+		if replies[i], have[i] = a.readOne(ctx, a.entries[i], a.busyKnown); !have[i] {
+			rest = append(rest, i)
+		}
+	}
+	return rest
+}
+
+func (a *asking) busyKnown(r *directory.Recipient, details bool) (iv []freebusy.Interval, ok bool, err error) {
+	iv, ok = a.e.knownCalendars.BusyKnown(a.q.Org.ID, r, a.q.Window, details)
+	return iv, ok, nil
+}
+
 // read answers for a mailbox that is kept here.
-func (a *asking) read(ctx context.Context, en *entry) (rep routing.Reply) {
+func (a *asking) read(ctx context.Context, en *entry) routing.Reply {
+	rep, _ := a.readOne(ctx, en, func(r *directory.Recipient, details bool) ([]freebusy.Interval, bool, error) {
+		iv, err := a.e.Calendars.Busy(ctx, a.q.Org.ID, r, a.q.Window, details)
+		return iv, true, err
+	})
+	return rep
+}
+
+// readOne answers from what busy knows; ok is false when busy does not know.
+func (a *asking) readOne(ctx context.Context, en *entry, busy func(r *directory.Recipient, details bool) ([]freebusy.Interval, bool, error)) (rep routing.Reply, ok bool) {
 	r := en.route.Recipient
-	defer a.e.contain(ctx, "read calendar of "+r.Primary.String(), func() { rep = routing.Reply{Err: generationFailed(en.asked, nil)} })
+	defer a.e.contain(ctx, "read calendar", r.Primary, func() { rep, ok = routing.Reply{Err: generationFailed(en.asked, nil)}, true })
 	level := a.viewer.Level(r)
 	if level == freebusy.LevelNone {
-		return routing.Reply{Err: a.viewer.Refusal(en.asked, true)}
+		return routing.Reply{Err: a.viewer.Refusal(en.asked, true)}, true
 	}
-	iv, err := a.e.Calendars.Busy(ctx, a.q.Org.ID, r, a.q.Window)
-	if err != nil {
-		return routing.Reply{Err: a.e.failed(ctx, en.asked, err)}
-	}
-	iv = tidy(iv, a.q.Window)
-	rep.View = a.view(en)
+	view := a.view(en)
 	if level.Shows(false)&freebusy.ShowFlags == 0 {
-		rep.View &^= freebusy.ViewDetails
+		view &^= freebusy.ViewDetails
 	}
+	iv, ok, err := busy(r, view&freebusy.ViewDetails != 0)
+	switch {
+	case err != nil:
+		return routing.Reply{Err: a.e.failed(ctx, en.asked, err)}, true
+	case !ok:
+		return routing.Reply{}, false
+	}
+	return a.reply(ctx, en, r, tidy(iv, a.q.Window), view, level), true
+}
+
+// reply makes the answer from the entries of a calendar, in order.
+func (a *asking) reply(ctx context.Context, en *entry, r *directory.Recipient, iv []freebusy.Interval, view freebusy.View, level freebusy.Level) (rep routing.Reply) {
+	rep.View = view
 	if rep.View&freebusy.ViewMerged != 0 {
 		rep.Merged = freebusy.Merge(a.q.Window, a.slot, iv)
 	}

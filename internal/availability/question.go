@@ -60,8 +60,9 @@ type Answer struct {
 
 // Calendars is what the engine needs from a place that knows calendars.
 type Calendars interface {
-	// Busy returns the entries of mailbox that overlap w, whole, in any order.
-	Busy(ctx context.Context, org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window) ([]freebusy.Interval, error)
+	// Busy returns the entries of mailbox that overlap w, whole, in any order. Only
+	// with details each needs to have its Detail.
+	Busy(ctx context.Context, org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) ([]freebusy.Interval, error)
 }
 
 // Peers asks other servers.

@@ -114,7 +114,7 @@ func (a *asking) askPeer(ctx context.Context, bt *batch, b *board[routing.Reply]
 
 // peers calls Peers and contains its panics.
 func (a *asking) peers(ctx context.Context, r routing.Route, q routing.Query) (replies []routing.Reply, err error) {
-	defer a.e.contain(ctx, "ask by "+r.Kind.String()+" "+r.Name(), func() { replies, err = nil, errors.New("internal error") })
+	defer a.e.contain(ctx, "ask by "+r.Name(), r.Kind, func() { replies, err = nil, errors.New("internal error") })
 	return a.e.Peers.Ask(ctx, a.q.Org, r, q)
 }
 

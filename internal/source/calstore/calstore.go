@@ -23,6 +23,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,9 @@ type Store interface {
 	// version base, and directory.ErrNotFound when there is no such mailbox.
 	ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox string, base int64, c *directory.CalendarChange) error
 	CalendarUnreadable(ctx context.Context, org directory.OrgID, mailbox string) (int, error)
+	// CalendarMark is another number, never 0, whenever the calendar may have
+	// changed. It does not wait.
+	CalendarMark(org directory.OrgID, mailbox string) uint64
 }
 
 // Config of Calendars.
@@ -54,10 +58,6 @@ type Config struct {
 	Log   *slog.Logger     // required
 	// CacheBytes bounds the occurrences kept in memory. 0: 32 MiB.
 	CacheBytes int
-	// Fresh is how long the version of a calendar is believed before the store is
-	// asked again. It delays only changes that another process made. 0: 50 ms,
-	// negative: the store is asked with every question.
-	Fresh time.Duration
 	// YearsBack and YearsAhead are the years for which series are expanded at once,
 	// beside the present one. 0: 1 and 3.
 	YearsBack, YearsAhead int
@@ -119,12 +119,12 @@ type key struct {
 	mailbox string
 }
 
-// A calendar is what is in memory of one calendar at one version. All but
-// checked is read-only.
+// A calendar is what is in memory of one calendar at one version. All but mark
+// is read-only.
 type calendar struct {
-	state   directory.CalendarState
-	months  map[int]*month // those without occurrences are in it too
-	checked atomic.Int64   // Unix ns at which this version was seen in the store
+	state  directory.CalendarState
+	months map[int]*month // those without occurrences are in it too
+	mark   atomic.Uint64  // CalendarMark before this version was seen in the store; 0: none
 }
 
 // New returns Calendars over a store.
@@ -134,9 +134,6 @@ func New(c Config) (*Calendars, error) {
 	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 32 << 20
-	}
-	if c.Fresh == 0 {
-		c.Fresh = 50 * time.Millisecond
 	}
 	if c.YearsBack == 0 {
 		c.YearsBack = 1
@@ -163,15 +160,15 @@ func (c *Calendars) Stats() Stats {
 	return Stats{s.questions.Load(), s.loads.Load(), s.parsed.Load(), s.expanded.Load(), s.extensions.Load()}
 }
 
-// Busy returns the entries of mailbox that overlap w, whole, in any order. Free
-// ones are among them; cancelled and declined ones are not. The error is a
-// *routing.MailboxError.
-func (c *Calendars) Busy(ctx context.Context, org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window) ([]freebusy.Interval, error) {
+// Busy returns the entries of mailbox that overlap w, whole, in any order, with
+// their Detail where details is set. Free ones are among them; cancelled and
+// declined ones are not. The error is a *routing.MailboxError.
+func (c *Calendars) Busy(ctx context.Context, org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) ([]freebusy.Interval, error) {
 	c.stats.questions.Add(1)
 	if !w.Start.Before(w.End) {
 		return nil, nil
 	}
-	iv, err := c.busy(ctx, key{org, mailbox.ID}, mailbox, w)
+	iv, err := c.busy(ctx, key{org, mailbox.ID}, mailbox, w, details)
 	if err == nil {
 		return iv, nil
 	}
@@ -185,7 +182,38 @@ func (c *Calendars) Busy(ctx context.Context, org directory.OrgID, mailbox *dire
 	return nil, err
 }
 
-func (c *Calendars) busy(ctx context.Context, k key, mailbox *directory.Recipient, w freebusy.Window) ([]freebusy.Interval, error) {
+// BusyKnown is Busy without reading: ok is false where the answer is not in memory.
+func (c *Calendars) BusyKnown(org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) (iv []freebusy.Interval, ok bool) {
+	k := key{org, mailbox.ID}
+	cal := c.current(k, c.Store.CalendarMark(org, mailbox.ID))
+	if cal == nil || !w.Start.Before(w.End) {
+		return nil, false
+	}
+	if cal.state.Version > 0 {
+		if cal.state.Zone != mailbox.Calendar.TimeZone {
+			return nil, false
+		}
+		for y := w.Start.UTC().Year(); y <= w.End.Add(-1).UTC().Year(); y++ {
+			if _, ok := slices.BinarySearch(cal.state.Years, y); !ok {
+				return nil, false
+			}
+		}
+		first, last := max(0, monthOf(w.Start)), max(0, monthOf(w.End.Add(-1)))
+		for n := first; n <= last; n++ {
+			if !cal.has(n) {
+				return nil, false
+			}
+		}
+		var err error
+		if iv, err = c.intervals(cal, first, last, w, details); err != nil {
+			return nil, false
+		}
+	}
+	c.stats.questions.Add(1)
+	return iv, true
+}
+
+func (c *Calendars) busy(ctx context.Context, k key, mailbox *directory.Recipient, w freebusy.Window, details bool) ([]freebusy.Interval, error) {
 	first, last := max(0, monthOf(w.Start)), max(0, monthOf(w.End.Add(-1)))
 	for range maxTries {
 		cal, err := c.calendar(ctx, k)
@@ -215,7 +243,7 @@ func (c *Calendars) busy(ctx context.Context, k key, mailbox *directory.Recipien
 		if err != nil {
 			return nil, err
 		}
-		return c.intervals(cal, first, last, w)
+		return c.intervals(cal, first, last, w, details)
 	}
 	return nil, directory.ErrCalendarChanged
 }
@@ -223,26 +251,31 @@ func (c *Calendars) busy(ctx context.Context, k key, mailbox *directory.Recipien
 // maxTries is how often something is begun again because the calendar changed.
 const maxTries = 10
 
-// calendar returns what is in memory, at a version that the store had not
-// longer than Fresh ago.
+// current returns what is in memory, if nothing can have changed since; else nil.
+func (c *Calendars) current(k key, mark uint64) *calendar {
+	if cal, ok := c.cache.GetIfPresent(k); ok && cal.mark.Load() == mark {
+		return cal
+	}
+	return nil
+}
+
+// calendar returns what is in memory, at the version that the store has.
 func (c *Calendars) calendar(ctx context.Context, k key) (*calendar, error) {
-	now := c.Now().UnixNano()
+	mark := c.Store.CalendarMark(k.org, k.mailbox)
 	old, ok := c.cache.GetIfPresent(k)
-	if ok {
-		if age := now - old.checked.Load(); age >= 0 && age < int64(c.Fresh) {
-			return old, nil
-		}
+	if ok && old.mark.Load() == mark {
+		return old, nil
 	}
 	st, err := c.Store.CalendarState(ctx, k.org, k.mailbox)
 	if err != nil {
 		return nil, err
 	}
 	if ok && st.Version == old.state.Version {
-		old.checked.Store(now)
+		old.mark.Store(mark)
 		return old, nil
 	}
 	cal := &calendar{state: st}
-	cal.checked.Store(now)
+	cal.mark.Store(mark)
 	c.replace(k, old, cal)
 	return cal, nil
 }
@@ -277,11 +310,11 @@ func (c *Calendars) load(ctx context.Context, k key, cal *calendar, first, last 
 		return nil, err
 	}
 	if version != cal.state.Version {
-		cal.checked.Store(0)
+		cal.mark.Store(0)
 		return nil, directory.ErrCalendarChanged
 	}
 	more := &calendar{state: cal.state, months: make(map[int]*month, len(cal.months)+hi-lo+2)}
-	more.checked.Store(cal.checked.Load())
+	more.mark.Store(cal.mark.Load())
 	// A mailbox that is asked for its whole life does not stay in memory whole.
 	if len(cal.months) <= maxMonths {
 		maps.Copy(more.months, cal.months)
@@ -346,7 +379,7 @@ func (cal *calendar) overlapping(first, last int, w freebusy.Window, yield func(
 // idSize is the length of a Detail.ID: objectKey and start in hexadecimal.
 const idSize = 2 * (len(objectKey{}) + 5)
 
-func (c *Calendars) intervals(cal *calendar, first, last int, w freebusy.Window) ([]freebusy.Interval, error) {
+func (c *Calendars) intervals(cal *calendar, first, last int, w freebusy.Window, details bool) ([]freebusy.Interval, error) {
 	n := 0
 	cal.overlapping(first, last, w, func(*month, int) { n++ })
 	if n == 0 {
@@ -357,8 +390,19 @@ func (c *Calendars) intervals(cal *calendar, first, last int, w freebusy.Window)
 			Text: fmt.Sprintf("The result set contains too many calendar entries. The allowed size = %d; the actual size = %d.", c.limits.answer, n)}
 	}
 	iv := make([]freebusy.Interval, 0, n)
-	details := make([]freebusy.Detail, 0, n)
-	ids := make([]byte, 0, n*idSize)
+	cal.overlapping(first, last, w, func(m *month, i int) {
+		iv = append(iv, freebusy.Interval{Start: time.Unix(m.start(i), 0).UTC(), End: time.Unix(m.end(i), 0).UTC(), Status: m.status(i)})
+	})
+	if details {
+		cal.describe(first, last, w, iv)
+	}
+	return iv, nil
+}
+
+// describe gives the occurrences of w, in their order, their details.
+func (cal *calendar) describe(first, last int, w freebusy.Window, iv []freebusy.Interval) {
+	all := make([]freebusy.Detail, 0, len(iv))
+	ids := make([]byte, 0, len(iv)*idSize)
 	cal.overlapping(first, last, w, func(m *month, i int) {
 		p, flags := m.part(i), m.flags(i)
 		d := freebusy.Detail{
@@ -366,18 +410,14 @@ func (c *Calendars) intervals(cal *calendar, first, last int, w freebusy.Window)
 			Reminder: flags&flagReminder != 0, Private: flags&flagPrivate != 0,
 		}
 		d.Subject, d.Location = m.text(p)
-		details = append(details, d)
+		iv[len(all)].Detail = &all[:len(all)+1][len(all)]
+		all = append(all, d)
 		ids = appendID(ids, m.object(p), m.start(i))
-		iv = append(iv, freebusy.Interval{
-			Start: time.Unix(m.start(i), 0).UTC(), End: time.Unix(m.end(i), 0).UTC(),
-			Status: m.status(i), Detail: &details[len(details)-1],
-		})
 	})
-	all := string(ids)
-	for i := range details {
-		details[i].ID = all[i*idSize:][:idSize]
+	text := string(ids)
+	for i := range all {
+		all[i].ID = text[i*idSize:][:idSize]
 	}
-	return iv, nil
 }
 
 // appendID appends what tells one entry of a mailbox from all others, and the

@@ -248,7 +248,6 @@ func (e *edit) commit(ctx context.Context, record *directory.CalendarImport) err
 	}
 	now := &calendar{state: e.state}
 	now.state.Version = e.base + 1
-	now.checked.Store(e.Now().UnixNano())
 	e.replace(e.k, nil, now)
 	return nil
 }

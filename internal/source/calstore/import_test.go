@@ -202,7 +202,7 @@ func TestImportLimits(t *testing.T) {
 	w.Limit(calstore.Limits{Occurrences: 6})
 	w.load(r, "a.ics", event("y", "yearly", "20200310", "RRULE:FREQ=YEARLY;UNTIL=20400310T090000Z"))
 	w.want(w.Calendars, r, "2031-03-01", "2031-04-01", "2031-03-10T09:00 yearly")
-	_, err := w.Busy(t.Context(), r.Org, r, span(t, "2032-03-01", "2032-04-01"))
+	_, err := w.Busy(t.Context(), r.Org, r, span(t, "2032-03-01", "2032-04-01"), true)
 	if me, ok := errors.AsType[*routing.MailboxError](err); !ok || me.Reason != routing.GenerationFailed || !strings.Contains(err.Error(), "the limit is 6 ") {
 		t.Errorf("a year too many: %v, want GenerationFailed", err)
 	}
@@ -325,7 +325,7 @@ func TestHostileFiles(t *testing.T) {
 		if err != nil && !errors.Is(err, calstore.ErrNotCalendar) && !errors.Is(err, calstore.ErrTooLarge) {
 			t.Errorf("%s: %v", filepath.Base(name), err)
 		}
-		iv, err := w.Busy(t.Context(), r.Org, r, span(t, "2026-03-01", "2026-04-12"))
+		iv, err := w.Busy(t.Context(), r.Org, r, span(t, "2026-03-01", "2026-04-12"), true)
 		if err != nil {
 			t.Errorf("%s: %v", filepath.Base(name), err)
 		}
@@ -387,7 +387,7 @@ func TestCorpus(t *testing.T) {
 					t.Errorf("%s: %v", place, err)
 				}
 			}
-			iv, err := w.Busy(t.Context(), r.Org, r, freebusy.Window{Start: tt.Window[0], End: tt.Window[1]})
+			iv, err := w.Busy(t.Context(), r.Org, r, freebusy.Window{Start: tt.Window[0], End: tt.Window[1]}, true)
 			if err != nil {
 				t.Errorf("%s: %v", place, err)
 				continue

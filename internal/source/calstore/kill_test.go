@@ -202,7 +202,7 @@ func present(t *testing.T, w *world, r *directory.Recipient) int {
 			t.Fatalf("objects of generation %d and %d", o.Sequence, generation)
 		}
 	}
-	iv, err := c.Busy(t.Context(), r.Org, r, span(t, "2026-01-01", "2027-01-01"))
+	iv, err := c.Busy(t.Context(), r.Org, r, span(t, "2026-01-01", "2027-01-01"), true)
 	if err != nil || len(iv) != killEvents {
 		t.Fatalf("%d entries, %v; want %d", len(iv), err, killEvents)
 	}

@@ -45,7 +45,7 @@ func outside(n int) []string {
 var sixtyDays = freebusy.Window{Start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), End: time.Date(2026, 4, 30, 0, 0, 0, 0, time.UTC)}
 
 func (w *world) ask(r *directory.Recipient) {
-	iv, err := w.Busy(w.Context(), r.Org, r, sixtyDays)
+	iv, err := w.Busy(w.Context(), r.Org, r, sixtyDays, true)
 	if err != nil || len(iv) != insideCount {
 		w.Fatalf("%d entries, %v; want %d", len(iv), err, insideCount)
 	}
@@ -118,7 +118,7 @@ func BenchmarkBusy(b *testing.B) {
 			b.ReportAllocs()
 			week := freebusy.Window{Start: sixtyDays.Start, End: sixtyDays.Start.AddDate(0, 0, 7)}
 			for b.Loop() {
-				if _, err := w.Busy(b.Context(), r.Org, r, week); err != nil {
+				if _, err := w.Busy(b.Context(), r.Org, r, week, true); err != nil {
 					b.Fatal(err)
 				}
 			}

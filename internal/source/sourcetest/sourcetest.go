@@ -21,8 +21,9 @@ import (
 
 // A Source knows calendars.
 type Source interface {
-	// Busy returns the entries of mailbox that overlap w, whole, in any order.
-	Busy(ctx context.Context, org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window) ([]freebusy.Interval, error)
+	// Busy returns the entries of mailbox that overlap w, whole, in any order. Only
+	// with details each needs to have its Detail.
+	Busy(ctx context.Context, org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) ([]freebusy.Interval, error)
 }
 
 // Now is the present of every test.
@@ -239,7 +240,7 @@ func (f Family) concurrent(t *testing.T) {
 		wg.Go(func() {
 			for year := 2020 + i%4; year < 2036; year += 3 {
 				w := freebusy.Window{Start: time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC), End: time.Date(year, 6, 8, 0, 0, 0, 0, time.UTC)}
-				got, err := s.Busy(t.Context(), mailbox.Org, mailbox, w)
+				got, err := s.Busy(t.Context(), mailbox.Org, mailbox, w, true)
 				if err != nil || len(got) != 7 {
 					t.Errorf("%v: %d entries, %v; want 7", w.Start, len(got), err)
 				}
@@ -256,7 +257,7 @@ func (f Family) canceled(t *testing.T) {
 	cancel()
 	w := window(t, "2026-03-02T00:00/2026-03-03T00:00")
 	// What is in memory may be answered; nothing may be made up.
-	if got, err := s.Busy(ctx, mailbox.Org, mailbox, w); err == nil && len(got) != 1 {
+	if got, err := s.Busy(ctx, mailbox.Org, mailbox, w, true); err == nil && len(got) != 1 {
 		t.Errorf("got %d entries without an error", len(got))
 	}
 	if got := ask(t, s, mailbox, w); len(got) != 1 {
@@ -317,7 +318,7 @@ func (f Family) ids(t *testing.T) {
 
 func ask(t testing.TB, s Source, mailbox *directory.Recipient, w freebusy.Window) []freebusy.Interval {
 	t.Helper()
-	got, err := s.Busy(t.Context(), mailbox.Org, mailbox, w)
+	got, err := s.Busy(t.Context(), mailbox.Org, mailbox, w, true)
 	if err != nil {
 		t.Fatalf("Busy(%v): %v", w, err)
 	}

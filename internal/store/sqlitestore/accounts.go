@@ -21,19 +21,21 @@ const (
 	accountsAt     = accountColumns + ` WHERE org_id = $1 AND address = $2 AND address <> '' ORDER BY user_name`
 )
 
-// Account returns the account with the user name, in any letter case. The name
-// is unique in the deployment.
+// Account returns the account with the user name, in any letter case: shared, and
+// not to be changed. The name is unique in the deployment.
 func (s *Store) Account(ctx context.Context, userName string) (*directory.Account, error) {
 	// A name that is no address cannot be an account's.
 	name, err := smtpaddr.Parse(userName)
 	if err != nil {
 		return nil, fmt.Errorf("account %w: %w", err, directory.ErrNotFound)
 	}
-	a, err := scanAccount(s.stmts.account.QueryRowContext(ctx, name.String()))
-	if err != nil {
-		return nil, fmt.Errorf("account %q: %w", name, missing(err))
-	}
-	return a, nil
+	return s.accounts.get(s, name.String(), func() (*directory.Account, int, error) {
+		a, err := scanAccount(s.stmts.account.QueryRowContext(ctx, name.String()))
+		if err != nil {
+			return nil, 0, fmt.Errorf("account %q: %w", name, missing(err))
+		}
+		return a, len(a.PasswordHash) + 128*(len(a.AppPasswords)+len(a.Certificates)+len(a.Roles)), nil
+	})
 }
 
 // AccountByCertificate returns the account that a client signs in to with the

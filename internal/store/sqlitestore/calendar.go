@@ -202,6 +202,7 @@ func scanCalendarObject(rows *sql.Rows) (*directory.CalendarObject, error) {
 // directory.ErrCalendarChanged; a mailbox that does not exist is
 // directory.ErrNotFound.
 func (s *Store) ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox string, base int64, c *directory.CalendarChange) error {
+	defer s.calendarMarks.of(org, mailbox).Add(1)
 	err := s.tx(ctx, func(tx *sql.Tx) error {
 		if err := changeCalendarState(ctx, tx, org, mailbox, base, &c.State); err != nil {
 			return err

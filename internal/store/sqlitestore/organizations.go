@@ -113,8 +113,12 @@ func (s *Store) Organizations(ctx context.Context) ([]*directory.Organization, e
 // name. There may be none. The slice is shared, and not to be changed.
 func (s *Store) OrganizationsAt(ctx context.Context, host string) ([]*directory.Organization, error) {
 	host = strings.ToLower(host)
-	return s.freshHosts.get(s, host, func() ([]*directory.Organization, error) {
-		return s.organizations(ctx, s.stmts.organizationsAt, host)
+	return s.hosts.get(s, host, func() ([]*directory.Organization, int, error) {
+		list, err := s.organizations(ctx, s.stmts.organizationsAt, host)
+		if len(list) == 0 { // anybody can name hosts that are not served
+			return nil, notKept, err
+		}
+		return list, len(host) + 8*len(list), err
 	})
 }
 

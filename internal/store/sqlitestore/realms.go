@@ -37,13 +37,14 @@ func (s *Store) Realm(ctx context.Context, idOrDomain string) (*directory.Realm,
 			return nil, fmt.Errorf("realm of %w: %w", err, directory.ErrNotFound)
 		}
 	}
-	return s.freshRealms.get(s, key, func() (*directory.Realm, error) {
+	return s.realmsBy.get(s, key, func() (*directory.Realm, int, error) {
 		var id string
 		var version int64
 		if err := s.stmts.realm.QueryRowContext(ctx, key).Scan(&id, &version); err != nil {
-			return nil, fmt.Errorf("realm %q: %w", idOrDomain, missing(err))
+			return nil, 0, fmt.Errorf("realm %q: %w", idOrDomain, missing(err))
 		}
-		return s.realm(ctx, id, version)
+		r, err := s.realm(ctx, id, version)
+		return r, len(key), err
 	})
 }
 
@@ -200,7 +201,10 @@ type authoritySnapshot struct {
 // AuthorityConfig returns the configuration of the authorization server: shared,
 // and not to be changed. It is ErrNotFound until it was set.
 func (s *Store) AuthorityConfig(ctx context.Context) (*directory.AuthorityConfig, error) {
-	return s.freshConfig.get(s, struct{}{}, func() (*directory.AuthorityConfig, error) { return s.readAuthorityConfig(ctx) })
+	return s.configs.get(s, struct{}{}, func() (*directory.AuthorityConfig, int, error) {
+		c, err := s.readAuthorityConfig(ctx)
+		return c, 0, err
+	})
 }
 
 func (s *Store) readAuthorityConfig(ctx context.Context) (*directory.AuthorityConfig, error) {

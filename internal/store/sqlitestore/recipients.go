@@ -30,13 +30,33 @@ const (
 // holds no connection, so that its reader may use the store.
 const page = 500
 
-// Recipient returns the recipient with the address, its primary or another.
+type recipientKey struct {
+	org     directory.OrgID
+	address smtpaddr.Address
+}
+
+// Recipient returns the recipient with the address, its primary or another:
+// shared, and not to be changed.
 func (s *Store) Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error) {
-	r, err := scanRecipient(org, s.stmts.recipient.QueryRowContext(ctx, string(org), a.String()))
-	if err != nil {
-		return nil, fmt.Errorf("recipient %s: %w", a, err)
-	}
-	return r, nil
+	return s.recipients.get(s, recipientKey{org, a}, func() (*directory.Recipient, int, error) {
+		var id string
+		var body []byte
+		err := s.stmts.recipient.QueryRowContext(ctx, string(org), a.String()).Scan(&id, &body)
+		var r *directory.Recipient
+		if err == nil {
+			r, err = decodeRecipient(org, id, body)
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("recipient %s: %w", a, missing(err))
+		}
+		return r, 3 * len(body), nil
+	})
+}
+
+// RecipientKnown is Recipient without reading: nil where the recipient is not in memory.
+func (s *Store) RecipientKnown(org directory.OrgID, a smtpaddr.Address) *directory.Recipient {
+	r, _ := s.recipients.known(s, recipientKey{org, a})
+	return r
 }
 
 // RecipientByID returns the recipient with the GUID.

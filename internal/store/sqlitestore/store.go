@@ -13,6 +13,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -41,6 +42,8 @@ type Options struct {
 	Now     func() time.Time // required
 	SealKey []byte           // required, 32 bytes: seals private keys and passwords
 	Log     *slog.Logger     // default: nothing is logged
+	// CacheBytes bounds what is kept in memory of recipients and accounts. 0: 16 MiB.
+	CacheBytes int
 }
 
 // A Store is one open database. It is safe for concurrent use.
@@ -56,11 +59,16 @@ type Store struct {
 	insertEvent *sql.Stmt // on write
 	recorder    recorder
 
-	// generation counts the changes through this Store, events aside.
-	generation  atomic.Uint64
-	freshHosts  fresh[string, []*directory.Organization]
-	freshRealms fresh[string, *directory.Realm]
-	freshConfig fresh[struct{}, *directory.AuthorityConfig]
+	// generation counts the changes of the directory through this Store.
+	generation    atomic.Uint64
+	calendarMarks calendarMarks
+	watch         watch
+
+	hosts      fresh[string, []*directory.Organization]
+	realmsBy   fresh[string, *directory.Realm] // by GUID and by domain
+	configs    fresh[struct{}, *directory.AuthorityConfig]
+	recipients fresh[recipientKey, *directory.Recipient]
+	accounts   fresh[string, *directory.Account] // by name
 
 	mu        sync.RWMutex // guards the snapshots
 	orgs      map[directory.OrgID]*directory.Organization
@@ -77,6 +85,9 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 16 << 20
 	}
 	s, err := open(ctx, path, o)
 	if err != nil {
@@ -96,6 +107,9 @@ func open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 	s := &Store{
 		sealer: sealer, now: o.Now, log: o.Log,
 		orgs: map[directory.OrgID]*directory.Organization{}, realms: map[string]*directory.Realm{},
+	}
+	if err := s.makeCaches(o.CacheBytes); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -128,6 +142,26 @@ func open(ctx context.Context, path string, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// makeCaches gives most of the bytes to recipients: a question needs many.
+func (s *Store) makeCaches(bytes int) (err error) {
+	s.calendarMarks.seed = maphash.MakeSeed()
+	const few = 1 << 20
+	if s.hosts, err = newFresh[string, []*directory.Organization](few); err != nil {
+		return err
+	}
+	if s.realmsBy, err = newFresh[string, *directory.Realm](few); err != nil {
+		return err
+	}
+	if s.configs, err = newFresh[struct{}, *directory.AuthorityConfig](few); err != nil {
+		return err
+	}
+	if s.recipients, err = newFresh[recipientKey, *directory.Recipient](bytes * 3 / 4); err != nil {
+		return err
+	}
+	s.accounts, err = newFresh[string, *directory.Account](bytes / 4)
+	return err
 }
 
 // restrict creates the file for its owner only, and takes the rights of others
@@ -215,11 +249,21 @@ func (s *Store) Close() error {
 
 // tx runs fn in one write transaction and commits it when fn returns nil.
 func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+	c, err := s.write.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	tx, err := c.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // no effect after a commit
+	if err := s.watch.look(ctx, c, tx); err != nil {
+		return err
+	}
+	s.watch.open.Store(true)
+	defer s.watch.open.Store(false)
 	if err := fn(tx); err != nil {
 		return err
 	}

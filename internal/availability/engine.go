@@ -107,6 +107,10 @@ func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
 	if a.slot == 0 {
 		a.slot = freebusy.DefaultSlot
 	}
+	if q.Memory != nil {
+		a.memory = (*q.Memory)[:0]
+		defer func() { *q.Memory = a.memory }()
+	}
 	for _, at := range q.Attendees {
 		if !at.Address.IsZero() {
 			a.entry(at.Address).direct = true
@@ -158,6 +162,7 @@ type asking struct {
 	entries []*entry
 	slab    []entry                  // entries that are not yet used
 	at      map[smtpaddr.Address]int // index in entries
+	memory  []freebusy.Interval      // of answers
 }
 
 // An entry is one address of a question.

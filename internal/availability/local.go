@@ -22,8 +22,8 @@ type knownRecipients interface {
 
 // knownCalendars are Calendars with a memory. It must not block either.
 type knownCalendars interface {
-	// BusyKnown is Busy; ok is false where the answer is not in memory.
-	BusyKnown(org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) (iv []freebusy.Interval, ok bool)
+	// AppendBusyKnown appends what Busy returns; ok is false where that is not in memory.
+	AppendBusyKnown(iv []freebusy.Interval, org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) (_ []freebusy.Interval, ok bool)
 }
 
 // readKnown answers for those of the entries whose calendars are in memory, and
@@ -42,8 +42,9 @@ func (a *asking) readKnown(ctx context.Context, local []int, replies []routing.R
 }
 
 func (a *asking) busyKnown(r *directory.Recipient, details bool) (iv []freebusy.Interval, ok bool, err error) {
-	iv, ok = a.e.knownCalendars.BusyKnown(a.q.Org.ID, r, a.q.Window, details)
-	return iv, ok, nil
+	before := len(a.memory)
+	a.memory, ok = a.e.knownCalendars.AppendBusyKnown(a.memory, a.q.Org.ID, r, a.q.Window, details)
+	return a.memory[before:len(a.memory):len(a.memory)], ok, nil
 }
 
 // read answers for a mailbox that is kept here.

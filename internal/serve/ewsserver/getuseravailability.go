@@ -50,6 +50,13 @@ func (c *call) getUserAvailability(e *soap.Element) error {
 	if err != nil {
 		return err
 	}
+	q.Memory = c.memory.Get().(*[]freebusy.Interval)
+	defer func() {
+		if cap(*q.Memory) <= maxPooledEvents {
+			clear(*q.Memory) // details would keep calendars alive
+			c.memory.Put(q.Memory)
+		}
+	}()
 	answers, err := c.cfg.Engine.Ask(c.ctx, q)
 	if err != nil {
 		return fmt.Errorf("ask about %d mailboxes: %w", len(q.Attendees), err)
@@ -148,69 +155,67 @@ func (c *call) proxied() availability.Proxied {
 	return availability.NotProxied
 }
 
-// An answerWriter writes replies one after another, with the same scratch space.
+// An answerWriter writes replies one after another.
 type answerWriter struct {
 	*call
 	zone      *zone
 	elsewhere bool // WorkingElsewhere may be written (2.5)
-	resp      ews.FreeBusyResponse
-	details   []ews.EventDetails
-	hours     ews.WorkingHours
+	events    ews.EventWriter
+	// The working hours that were written last, and where. Most mailboxes of an
+	// answer have the same.
+	hours        *routing.Hours
+	written, end int // in out
 }
 
 func (w *answerWriter) append(r *routing.Reply) {
-	resp := &w.resp
-	events := resp.Events[:0]
-	*resp = ews.FreeBusyResponse{}
 	if r.Err != nil {
-		resp.Message = w.mailboxError(r.Err)
-		w.out = ews.AppendFreeBusyResponse(w.out, resp)
-		resp.Events = events
+		m := w.mailboxError(r.Err)
+		w.out = ews.AppendFreeBusyEnd(ews.AppendFreeBusyStart(w.out, &m, "", ""))
 		return
 	}
-	resp.View = r.View.String()
-	if r.View&freebusy.ViewMerged != 0 {
-		resp.Merged = r.Merged
+	merged := r.Merged
+	if r.View&freebusy.ViewMerged == 0 {
+		merged = ""
 	}
+	w.out = ews.AppendFreeBusyStart(w.out, &ews.ResponseMessage{}, r.View.String(), merged)
 	if r.View&freebusy.ViewEvents != 0 {
-		resp.HasEvents = true
-		resp.Events = w.events(events, r)
-		if r.Hours != nil {
-			resp.Hours = w.workingHours(r.Hours)
+		w.out = ews.AppendEventsStart(w.out)
+		for i := range r.Events {
+			w.appendEvent(&r.Events[i], r.View&freebusy.ViewDetails != 0)
 		}
+		w.out = ews.AppendEventsEnd(w.out)
+		w.appendHours(r.Hours)
 	}
-	w.out = ews.AppendFreeBusyResponse(w.out, resp)
+	w.out = ews.AppendFreeBusyEnd(w.out)
 }
 
-func (w *answerWriter) events(events []ews.CalendarEvent, r *routing.Reply) []ews.CalendarEvent {
-	withDetails := r.View&freebusy.ViewDetails != 0
-	if withDetails && cap(w.details) < len(r.Events) {
-		w.details = make([]ews.EventDetails, len(r.Events))
+func (w *answerWriter) appendEvent(iv *freebusy.Interval, withDetails bool) {
+	status := iv.Status
+	if status == freebusy.WorkingElsewhere && !w.elsewhere {
+		status = freebusy.Free
 	}
-	for i := range r.Events {
-		iv := &r.Events[i]
-		status := iv.Status
-		if status == freebusy.WorkingElsewhere && !w.elsewhere {
-			status = freebusy.Free
+	var details *ews.EventDetails
+	if d := iv.Detail; d != nil && withDetails {
+		details = &ews.EventDetails{
+			ID: d.ID, Subject: d.Subject, Location: d.Location,
+			Meeting: d.Meeting, Recurring: d.Recurring, Exception: d.Exception, ReminderSet: d.Reminder, Private: d.Private,
 		}
-		ev := ews.CalendarEvent{Start: w.zone.wall(iv.Start), End: w.zone.wall(iv.End), BusyType: status.String()}
-		if d := iv.Detail; d != nil && withDetails {
-			ev.Details = &w.details[:len(r.Events)][i]
-			*ev.Details = ews.EventDetails{
-				ID: d.ID, Subject: d.Subject, Location: d.Location,
-				Meeting: d.Meeting, Recurring: d.Recurring, Exception: d.Exception, ReminderSet: d.Reminder, Private: d.Private,
-			}
-		}
-		events = append(events, ev)
 	}
-	return events
+	w.out = w.events.Append(w.out, w.zone.clock(iv.Start.Unix()), w.zone.clock(iv.End.Unix()), status.String(), details)
 }
 
-func (w *answerWriter) workingHours(h *routing.Hours) *ews.WorkingHours {
-	w.hours.Zone = h.Zone
-	w.hours.Periods = w.hours.Periods[:0]
-	for _, p := range h.Periods {
-		w.hours.Periods = append(w.hours.Periods, ews.WorkingPeriod{Days: p.Days, Start: p.Start, End: p.End})
+func (w *answerWriter) appendHours(h *routing.Hours) {
+	switch h {
+	case nil:
+	case w.hours:
+		w.out = append(w.out, w.out[w.written:w.end]...)
+	default:
+		is := ews.WorkingHours{Zone: h.Zone, Periods: make([]ews.WorkingPeriod, len(h.Periods))}
+		for i, p := range h.Periods {
+			is.Periods[i] = ews.WorkingPeriod{Days: p.Days, Start: p.Start, End: p.End}
+		}
+		w.hours, w.written = h, len(w.out)
+		w.out = ews.AppendWorkingHours(w.out, &is)
+		w.end = len(w.out)
 	}
-	return &w.hours
 }

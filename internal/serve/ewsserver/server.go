@@ -21,6 +21,7 @@ import (
 
 	"busybridge/internal/availability"
 	"busybridge/internal/directory"
+	"busybridge/internal/freebusy"
 	"busybridge/internal/serve/callers"
 	"busybridge/internal/serve/mount"
 	"busybridge/internal/spec/ews"
@@ -33,7 +34,8 @@ const (
 	DefaultMaxBody      = 1 << 20
 	DefaultMaxMailboxes = availability.MaxAttendees
 	maxParts            = 1000    // ids, folders or items of one request
-	maxPooled           = 1 << 20 // bytes of a buffer that is kept for the next answer
+	maxPooledEvents     = 1 << 15 // of the memory that is kept
+	maxPooled           = 4 << 20 // bytes of a buffer that is kept for the next answer
 )
 
 // An Asker answers questions; *availability.Engine is one.
@@ -72,6 +74,7 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	buffers sync.Pool // of *[]byte
+	memory  sync.Pool // of *[]freebusy.Interval
 }
 
 // New checks the configuration.
@@ -88,7 +91,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxMailboxes == 0 {
 		cfg.MaxMailboxes = DefaultMaxMailboxes
 	}
-	return &Server{cfg: cfg, buffers: sync.Pool{New: func() any { return new([]byte) }}}, nil
+	return &Server{cfg: cfg, buffers: sync.Pool{New: func() any { return new([]byte) }}, memory: sync.Pool{New: func() any { return new([]freebusy.Interval) }}}, nil
 }
 
 // Routes are the server's routes; every one needs authentication.

@@ -15,12 +15,16 @@ type zone struct {
 	rule wintz.Rule
 	loc  *time.Location // nil: rule
 
-	// The last span in which the offset of loc stays, in Unix seconds.
-	from, until int64
-	offset      time.Duration // local - UTC
-	// days has the offset of the days (of UTC) on which that of rule stays.
-	days map[int64]time.Duration
+	// spans are stretches of time in which the offset stays, as far as they were
+	// needed; last is the one that was needed last.
+	spans []span
+	last  int
 }
+
+// A span is a half-open stretch of Unix seconds.
+type span struct{ from, until, offset int64 } // offset: local - UTC in seconds
+
+func (s *span) has(u int64) bool { return s.from <= u && u < s.until }
 
 // zoneOf is the zone of a question (2.3): in the body, else in the header by
 // definition, else by id.
@@ -62,38 +66,71 @@ func (z *zone) utc(d ews.DateTime) time.Time {
 	})
 }
 
-// wall is what the clocks of the zone show at t. An answer has thousands of
-// times, on few days.
+// wall is what the clocks of the zone show at t.
 func (z *zone) wall(t time.Time) time.Time {
 	u := t.Unix()
-	if z.loc != nil {
-		if u < z.from || u >= z.until {
-			z.offset = wintz.Wall(z.loc, t).Sub(t)
-			from, until := t.In(z.loc).ZoneBounds()
-			z.from, z.until = from.Unix(), until.Unix()
-			if until.IsZero() {
-				z.until = math.MaxInt64
-			}
+	return t.UTC().Add(time.Duration(z.clock(u)-u) * time.Second)
+}
+
+// clock is wall for a Unix time, in the seconds at which UTC's clocks show the
+// same. An answer has thousands of times in few spans.
+func (z *zone) clock(u int64) int64 {
+	if z.last < len(z.spans) && z.spans[z.last].has(u) {
+		return u + z.spans[z.last].offset
+	}
+	for i := range z.spans {
+		if z.spans[i].has(u) {
+			z.last = i
+			return u + z.spans[i].offset
 		}
-		return t.UTC().Add(z.offset)
+	}
+	s := z.span(u)
+	if len(z.spans) < maxSpans {
+		z.last = len(z.spans)
+		z.spans = append(z.spans, s)
+	}
+	return u + s.offset
+}
+
+// maxSpans bounds the spans of one question: those of a year for most zones.
+const maxSpans = 64
+
+// span is a stretch around u in which the offset stays.
+func (z *zone) span(u int64) span {
+	if z.loc != nil {
+		t := time.Unix(u, 0)
+		s := span{math.MinInt64, math.MaxInt64, z.offset(u)}
+		from, until := t.In(z.loc).ZoneBounds()
+		if !from.IsZero() {
+			s.from = from.Unix()
+		}
+		if !until.IsZero() {
+			s.until = until.Unix()
+		}
+		return s
 	}
 	const day = 24 * 60 * 60
-	n := (u - (u%day+day)%day) / day
-	offset, ok := z.days[n]
-	if ok {
-		return t.UTC().Add(offset)
+	s := span{u, u + 1, z.offset(u)}
+	if z.rare() {
+		return s
 	}
-	if !z.rare() {
-		// Switches are far apart: equal at both ends of a day is equal all day.
-		first, last := time.Unix(n*day, 0), time.Unix(n*day+day-1, 0)
-		if offset = z.rule.Wall(first).Sub(first); offset == z.rule.Wall(last).Sub(last) {
-			if z.days == nil {
-				z.days = make(map[int64]time.Duration)
-			}
-			z.days[n] = offset
+	// Switches are four weeks apart at least: equal at both ends is equal in between.
+	from := u - (u%day+day)%day
+	for n := int64(28); n > 0; n /= 2 {
+		if z.offset(from) == s.offset && z.offset(from+n*day-1) == s.offset {
+			return span{from, from + n*day, s.offset}
 		}
 	}
-	return z.rule.Wall(t)
+	return s
+}
+
+// offset is local - UTC in seconds.
+func (z *zone) offset(u int64) int64 {
+	t := time.Unix(u, 0)
+	if z.loc != nil {
+		return int64(wintz.Wall(z.loc, t).Sub(t) / time.Second)
+	}
+	return int64(z.rule.Wall(t).Sub(t) / time.Second)
 }
 
 // rare reports whether the switches of the rule may be less than a month apart.

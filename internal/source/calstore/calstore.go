@@ -182,32 +182,34 @@ func (c *Calendars) Busy(ctx context.Context, org directory.OrgID, mailbox *dire
 	return nil, err
 }
 
-// BusyKnown is Busy without reading: ok is false where the answer is not in memory.
-func (c *Calendars) BusyKnown(org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) (iv []freebusy.Interval, ok bool) {
+// AppendBusyKnown appends what Busy returns, without reading; ok is false where
+// that is not in memory.
+func (c *Calendars) AppendBusyKnown(iv []freebusy.Interval, org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) (_ []freebusy.Interval, ok bool) {
 	k := key{org, mailbox.ID}
 	cal := c.current(k, c.Store.CalendarMark(org, mailbox.ID))
 	if cal == nil || !w.Start.Before(w.End) {
-		return nil, false
+		return iv, false
 	}
 	if cal.state.Version > 0 {
 		if cal.state.Zone != mailbox.Calendar.TimeZone {
-			return nil, false
+			return iv, false
 		}
 		for y := w.Start.UTC().Year(); y <= w.End.Add(-1).UTC().Year(); y++ {
 			if _, ok := slices.BinarySearch(cal.state.Years, y); !ok {
-				return nil, false
+				return iv, false
 			}
 		}
 		first, last := max(0, monthOf(w.Start)), max(0, monthOf(w.End.Add(-1)))
 		for n := first; n <= last; n++ {
 			if !cal.has(n) {
-				return nil, false
+				return iv, false
 			}
 		}
-		var err error
-		if iv, err = c.intervals(cal, first, last, w, details); err != nil {
-			return nil, false
+		more, err := c.appendIntervals(iv, cal, first, last, w, details)
+		if err != nil {
+			return iv, false
 		}
+		iv = more
 	}
 	c.stats.questions.Add(1)
 	return iv, true
@@ -243,7 +245,7 @@ func (c *Calendars) busy(ctx context.Context, k key, mailbox *directory.Recipien
 		if err != nil {
 			return nil, err
 		}
-		return c.intervals(cal, first, last, w, details)
+		return c.appendIntervals(nil, cal, first, last, w, details)
 	}
 	return nil, directory.ErrCalendarChanged
 }
@@ -379,22 +381,19 @@ func (cal *calendar) overlapping(first, last int, w freebusy.Window, yield func(
 // idSize is the length of a Detail.ID: objectKey and start in hexadecimal.
 const idSize = 2 * (len(objectKey{}) + 5)
 
-func (c *Calendars) intervals(cal *calendar, first, last int, w freebusy.Window, details bool) ([]freebusy.Interval, error) {
+func (c *Calendars) appendIntervals(iv []freebusy.Interval, cal *calendar, first, last int, w freebusy.Window, details bool) ([]freebusy.Interval, error) {
 	n := 0
 	cal.overlapping(first, last, w, func(*month, int) { n++ })
-	if n == 0 {
-		return nil, nil
-	}
 	if n > c.limits.answer {
 		return nil, &routing.MailboxError{Reason: routing.TooManyEvents,
 			Text: fmt.Sprintf("The result set contains too many calendar entries. The allowed size = %d; the actual size = %d.", c.limits.answer, n)}
 	}
-	iv := make([]freebusy.Interval, 0, n)
+	iv = slices.Grow(iv, n)
 	cal.overlapping(first, last, w, func(m *month, i int) {
 		iv = append(iv, freebusy.Interval{Start: time.Unix(m.start(i), 0).UTC(), End: time.Unix(m.end(i), 0).UTC(), Status: m.status(i)})
 	})
 	if details {
-		cal.describe(first, last, w, iv)
+		cal.describe(first, last, w, iv[len(iv)-n:])
 	}
 	return iv, nil
 }

@@ -386,51 +386,85 @@ func AppendAvailabilityEnd(b []byte, s *SuggestionsResponse) []byte {
 // AppendFreeBusyResponse appends the answer for one mailbox. The messages
 // namespace must be the default one.
 func AppendFreeBusyResponse(b []byte, r *FreeBusyResponse) []byte {
-	const ns = ` xmlns="` + NSTypes + `">`
+	b = AppendFreeBusyStart(b, &r.Message, r.View, r.Merged)
+	if r.HasEvents {
+		var w EventWriter
+		b = AppendEventsStart(b)
+		for i := range r.Events {
+			e := &r.Events[i]
+			b = w.Append(b, e.Start.Unix(), e.End.Unix(), e.BusyType, e.Details)
+		}
+		b = AppendEventsEnd(b)
+	}
+	return AppendFreeBusyEnd(AppendWorkingHours(b, r.Hours))
+}
+
+// The pieces of AppendFreeBusyResponse, in their order, for a server that has one
+// event at a time in its hand.
+
+// inTypes ends the start tag of an element whose children are in the types namespace.
+const inTypes = ` xmlns="` + NSTypes + `">`
+
+func AppendFreeBusyStart(b []byte, m *ResponseMessage, view, merged string) []byte {
 	b = append(b, `<FreeBusyResponse>`...)
-	b = appendMessage(b, &r.Message)
-	view := r.View
+	b = appendMessage(b, m)
 	if view == "" {
 		view = "None"
 	}
-	b = append(b, `<FreeBusyView><FreeBusyViewType`+ns...)
+	b = append(b, `<FreeBusyView><FreeBusyViewType`+inTypes...)
 	b = append(soap.AppendText(b, view), `</FreeBusyViewType>`...)
-	if r.Merged != "" {
-		b = append(b, `<MergedFreeBusy`+ns...)
-		b = append(soap.AppendText(b, r.Merged), `</MergedFreeBusy>`...)
+	if merged != "" {
+		b = append(b, `<MergedFreeBusy`+inTypes...)
+		b = append(soap.AppendText(b, merged), `</MergedFreeBusy>`...)
 	}
-	if r.HasEvents {
-		b = append(b, `<CalendarEventArray`+ns...)
-		for i := range r.Events {
-			b = appendEvent(b, &r.Events[i])
-		}
-		b = append(b, `</CalendarEventArray>`...)
-	}
-	// A reader takes the first period without looking (2.6).
-	if h := r.Hours; h != nil && len(h.Periods) > 0 {
-		b = append(b, `<WorkingHours`+ns...)
-		b = appendZone(b, "", &h.Zone)
-		b = append(b, `<WorkingPeriodArray>`...)
-		for _, p := range h.Periods {
-			b = append(b, `<WorkingPeriod><DayOfWeek>`...)
-			b = append(appendDays(b, p.Days), `</DayOfWeek>`...)
-			b = appendInt(b, "StartTimeInMinutes", p.Start)
-			b = appendInt(b, "EndTimeInMinutes", p.End)
-			b = append(b, `</WorkingPeriod>`...)
-		}
-		b = append(b, `</WorkingPeriodArray></WorkingHours>`...)
-	}
-	return append(b, `</FreeBusyView></FreeBusyResponse>`...)
+	return b
 }
 
-func appendEvent(b []byte, e *CalendarEvent) []byte {
+func AppendEventsStart(b []byte) []byte { return append(b, `<CalendarEventArray`+inTypes...) }
+
+func AppendEventsEnd(b []byte) []byte { return append(b, `</CalendarEventArray>`...) }
+
+// AppendWorkingHours appends nothing for hours without a period: a reader takes
+// the first one without looking (2.6).
+func AppendWorkingHours(b []byte, h *WorkingHours) []byte {
+	if h == nil || len(h.Periods) == 0 {
+		return b
+	}
+	b = append(b, `<WorkingHours`+inTypes...)
+	b = appendZone(b, "", &h.Zone)
+	b = append(b, `<WorkingPeriodArray>`...)
+	for _, p := range h.Periods {
+		b = append(b, `<WorkingPeriod><DayOfWeek>`...)
+		b = append(appendDays(b, p.Days), `</DayOfWeek>`...)
+		b = appendInt(b, "StartTimeInMinutes", p.Start)
+		b = appendInt(b, "EndTimeInMinutes", p.End)
+		b = append(b, `</WorkingPeriod>`...)
+	}
+	return append(b, `</WorkingPeriodArray></WorkingHours>`...)
+}
+
+func AppendFreeBusyEnd(b []byte) []byte { return append(b, `</FreeBusyView></FreeBusyResponse>`...) }
+
+// An EventWriter appends calendar events. It remembers how days are written, for
+// an answer has thousands of times on few days. The zero value is ready.
+type EventWriter struct{ days [128]dayText }
+
+type dayText struct {
+	day  int64 // since 1970-01-01, plus one; 0: none
+	text [11]byte
+}
+
+// Append appends one event. start and end are readings of the clocks of the
+// answer's zone, in the seconds at which UTC's clocks show the same; empty strings
+// of details are not written.
+func (w *EventWriter) Append(b []byte, start, end int64, busyType string, d *EventDetails) []byte {
 	b = append(b, `<CalendarEvent><StartTime>`...)
-	b = appendWall(b, e.Start)
+	b = w.appendClock(b, start)
 	b = append(b, `</StartTime><EndTime>`...)
-	b = appendWall(b, e.End)
+	b = w.appendClock(b, end)
 	b = append(b, `</EndTime><BusyType>`...)
-	b = append(soap.AppendText(b, e.BusyType), `</BusyType>`...)
-	if d := e.Details; d != nil {
+	b = append(soap.AppendText(b, busyType), `</BusyType>`...)
+	if d != nil {
 		b = append(b, `<CalendarEventDetails>`...)
 		if d.ID != "" {
 			b = appendElement(b, "ID", d.ID)
@@ -449,6 +483,28 @@ func appendEvent(b []byte, e *CalendarEvent) []byte {
 		b = append(b, `</CalendarEventDetails>`...)
 	}
 	return append(b, `</CalendarEvent>`...)
+}
+
+// appendClock is appendWall for a reading in seconds.
+func (w *EventWriter) appendClock(b []byte, seconds int64) []byte {
+	const perDay = 24 * 60 * 60
+	day := seconds / perDay
+	second := int(seconds - day*perDay)
+	if second < 0 {
+		day, second = day-1, second+perDay
+	}
+	t := &w.days[uint64(day)%uint64(len(w.days))]
+	if t.day != day+1 {
+		text := time.Unix(day*perDay, 0).UTC().AppendFormat(t.text[:0], "2006-01-02T")
+		if len(text) != len(t.text) { // a year of five digits
+			t.day = 0
+			return appendWall(b, time.Unix(seconds, 0))
+		}
+		t.day = day + 1
+	}
+	h, m, s := second/3600, second/60%60, second%60
+	b = append(b, t.text[:]...)
+	return append(b, '0'+byte(h/10), '0'+byte(h%10), ':', '0'+byte(m/10), '0'+byte(m%10), ':', '0'+byte(s/10), '0'+byte(s%10))
 }
 
 func appendDays(b []byte, days uint8) []byte {

@@ -32,7 +32,7 @@ func Parse(s string) (Address, error) {
 	}
 	local := t[:at]
 	for _, r := range local {
-		if r <= ' ' || r == 0x7f || r == 0xfffd || strings.ContainsRune(`()<>[]:;@\,"`, r) {
+		if r <= ' ' || r == 0x7f || r == 0xfffd || r < 0x7f && special(byte(r)) {
 			return Address{}, fmt.Errorf("%q: %w", clip(s), ErrInvalid)
 		}
 	}
@@ -57,6 +57,9 @@ func Must(s string) Address {
 
 // ParseDomain returns the lower-case A-label form of a host or mail domain.
 func ParseDomain(s string) (string, error) {
+	if canonical(s) {
+		return s, nil
+	}
 	d, err := idna.Lookup.ToASCII(strings.TrimSuffix(s, "."))
 	if err != nil || d == "" || len(d) > 255 || strings.ContainsRune(s, '\ufffd') { // broken UTF-8, which idna takes
 		return "", fmt.Errorf("domain %q: %w", clip(s), ErrInvalid)
@@ -72,6 +75,38 @@ func ParseDomain(s string) (string, error) {
 		}
 	}
 	return d, nil
+}
+
+// special reports whether c may stand in a quoted local part only (RFC 5322 3.2.3).
+func special(c byte) bool {
+	switch c {
+	case '(', ')', '<', '>', '[', ']', ':', ';', '@', '\\', ',', '"':
+		return true
+	}
+	return false
+}
+
+// canonical reports whether s is a domain as ParseDomain returns it, of labels
+// without Unicode: nearly every one is.
+func canonical(s string) bool {
+	if s == "" || len(s) > 255 {
+		return false
+	}
+	start := 0
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && s[i] != '.' {
+			if c := s[i]; c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+				return false
+			}
+			continue
+		}
+		label := s[start:i]
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || len(label) > 3 && label[2:4] == "--" {
+			return false
+		}
+		start = i + 1
+	}
+	return true
 }
 
 // String is the canonical form, or "" for the zero Address.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -113,14 +114,24 @@ func decode(b []byte) (text string, wide bool, err error) {
 // position is the line and column of offset off in s.
 func position(s string, off int) (line, col int) {
 	var p place
-	p.advance(s, min(off, len(s)))
+	p.advance(s, min(off, len(s)), false)
 	return p.line + 1, p.col + 1
 }
 
 // A place walks through a text and counts.
 type place struct{ off, line, col int }
 
-func (p *place) advance(s string, off int) {
+func (p *place) advance(s string, off int, ascii bool) {
+	if ascii {
+		part := s[p.off:off]
+		p.off = off
+		if last := strings.LastIndexByte(part, '\n'); last >= 0 {
+			p.line, p.col = p.line+strings.Count(part[:last], "\n")+1, len(part)-last-1
+		} else {
+			p.col += len(part)
+		}
+		return
+	}
 	for i := p.off; i < off; i++ {
 		switch c := s[i]; {
 		case c == '\n':

@@ -1,6 +1,7 @@
 package soap_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/xml"
 	"errors"
@@ -69,13 +70,32 @@ func nest(n int) *soap.Element {
 }
 
 func TestPositions(t *testing.T) {
-	root, err := soap.ReadXML(strings.NewReader("<a>\n  äö<b/><c\n/>\n</a>"), limit)
-	if err != nil {
-		t.Fatal(err)
+	for text, want := range map[string]string{
+		"<a>\n  äö<b/><c\n/>\n</a>":             "1 1 2 5 2 9",
+		"<a>\n  ao<b/><c\n/>\n</a>":             "1 1 2 5 2 9",
+		"\n\n <a><b>\n\n123456789</b> <c/></a>": "3 2 3 5 5 15",
+	} {
+		root, err := soap.ReadXML(strings.NewReader(text), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprint(root.Line, root.Col, root.Children[0].Line, root.Children[0].Col, root.Children[1].Line, root.Children[1].Col)
+		if got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
 	}
-	got := fmt.Sprint(root.Line, root.Col, root.Children[0].Line, root.Children[0].Col, root.Children[1].Line, root.Children[1].Col)
-	if want := "1 1 2 5 2 9"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+}
+
+// Bytes are looked at eight at a time; one that is forbidden is found anywhere.
+func TestForbiddenCharacterAnywhere(t *testing.T) {
+	for _, c := range []byte{0, 1, 0x1f, 0x80, 0xff} {
+		for at := range 20 {
+			text := []byte("<a>" + strings.Repeat("x", 20) + "</a>")
+			text[3+at] = c
+			if _, err := soap.ReadXML(bytes.NewReader(text), limit); err == nil {
+				t.Errorf("byte %#x at %d is taken", c, at)
+			}
+		}
 	}
 }
 

@@ -21,9 +21,12 @@ type scanner struct {
 	left int  // elements that may still come
 	at   place
 
-	bound []binding // namespace declarations in scope
-	slab  []Element // elements not yet handed out
-	raw   []rawAttr // attributes of the tag being read
+	ascii   bool
+	bound   []binding  // namespace declarations in scope
+	slab    []Element  // elements not yet handed out
+	pending []*Element // children of the open elements, of the outermost first
+	kids    []*Element // places for children not yet handed out
+	raw     []rawAttr  // attributes of the tag being read
 }
 
 type binding struct{ prefix, uri string }
@@ -33,11 +36,13 @@ type rawAttr struct {
 	off         int
 }
 
-// An open element: its raw name for the end tag, and what was bound before it.
+// An open element: its raw name for the end tag, and what was bound and pending
+// before it.
 type open struct {
-	el    *Element
-	name  string
-	bound int
+	el             *Element
+	name           string
+	bound, pending int
+	parent         bool // it has children
 	// The character data so far: one run, or several joined in more. solid says
 	// that there is something beside white space.
 	text  string
@@ -48,7 +53,7 @@ type open struct {
 func (o *open) add(run string) {
 	blank := isBlank(run)
 	switch {
-	case blank && len(o.el.Children) > 0:
+	case blank && o.parent:
 		return
 	case o.more != nil:
 		o.more = append(o.more, run...)
@@ -61,17 +66,26 @@ func (o *open) add(run string) {
 }
 
 // child adds a child element; white space before the first one is no text.
-func (o *open) child(e *Element) {
+func (s *scanner) child(o *open, e *Element) {
 	if !o.solid {
 		o.text, o.more = "", nil
 	}
-	o.el.Children = append(o.el.Children, e)
+	o.parent = true
+	s.pending = append(s.pending, e)
 }
 
-func (o *open) close() *Element {
+func (s *scanner) close(o *open) *Element {
 	o.el.Text = o.text
 	if o.more != nil {
 		o.el.Text = string(o.more)
+	}
+	if n := len(s.pending) - o.pending; n > 0 {
+		if n > len(s.kids) {
+			s.kids = make([]*Element, max(n, 64))
+		}
+		copy(s.kids, s.pending[o.pending:])
+		o.el.Children, s.kids = s.kids[:n:n], s.kids[n:]
+		s.pending = s.pending[:o.pending]
 	}
 	return o.el
 }
@@ -110,15 +124,20 @@ func (s *scanner) document() (*Element, error) {
 
 // characters refuses bad UTF-8 and what XML 1.0 2.2 forbids, in the whole text.
 func (s *scanner) characters() error {
-	ascii := true
+	s.ascii = true
 	for i := 0; i < len(s.src); i++ {
+		if i+8 <= len(s.src) && plain8(s.src[i:i+8]) {
+			i += 7
+			continue
+		}
 		c := s.src[i]
 		if c < 0x20 && c != '\t' && c != '\n' && c != '\r' {
+			s.ascii = false // not known
 			return s.fail(i, "character U+%04X is forbidden", c)
 		}
-		ascii = ascii && c < utf8.RuneSelf
+		s.ascii = s.ascii && c < utf8.RuneSelf
 	}
-	if ascii {
+	if s.ascii {
 		return nil
 	}
 	for i, r := range s.src {
@@ -132,6 +151,14 @@ func (s *scanner) characters() error {
 		}
 	}
 	return nil
+}
+
+// plain8 reports whether all of eight bytes are from 0x20 to 0x7f.
+func plain8(s string) bool {
+	_ = s[7]
+	v := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	const low, high = 0x2020202020202020, 0x8080808080808080
+	return (v|(v-low)&^v)&high == 0
 }
 
 // declaration reads <?xml … ?> (XML 1.0 2.8), which may only be at the very beginning.
@@ -244,7 +271,7 @@ func (s *scanner) tree() (*Element, error) {
 			}
 			s.off++
 			s.bound = s.bound[:top.bound]
-			el := top.close()
+			el := s.close(top)
 			if depth--; depth == 0 {
 				return el, nil
 			}
@@ -252,13 +279,14 @@ func (s *scanner) tree() (*Element, error) {
 			if depth == MaxDepth {
 				return nil, s.fail(s.off, "elements are nested deeper than %d", MaxDepth)
 			}
-			o := open{bound: len(s.bound)}
+			o := open{bound: len(s.bound), pending: len(s.pending)}
 			empty, err := s.startTag(&o)
 			if err != nil {
 				return nil, err
 			}
 			if depth > 0 {
-				stack[depth-1].child(o.el)
+				s.child(&stack[depth-1], o.el)
+				o.pending++
 			}
 			if empty {
 				s.bound = s.bound[:o.bound]
@@ -410,7 +438,7 @@ func (s *scanner) resolve(o *open, start int) error {
 	}
 	e := &s.slab[0]
 	s.slab = s.slab[1:]
-	s.at.advance(s.src, start)
+	s.at.advance(s.src, start, s.ascii)
 	e.Line, e.Col = s.at.line+1, s.at.col+1
 	var err error
 	if e.Space, e.Local, err = s.lookup(o.name, start+1, true); err != nil {

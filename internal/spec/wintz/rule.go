@@ -90,17 +90,36 @@ func monthDays(year, month int) int {
 // in returns the wall clock of the switch in a year, before the clocks change.
 func (s Switch) in(year int) time.Time {
 	if s.Year != 0 {
-		return time.Date(s.Year, time.Month(s.Month), s.DayOrder, 0, 0, 0, 0, time.UTC).Add(s.Time)
+		return time.Unix(daysTo(s.Year, s.Month)*secondsPerDay, 0).UTC().AddDate(0, 0, s.DayOrder-1).Add(s.Time)
 	}
-	first := time.Date(year, time.Month(s.Month), 1, 0, 0, 0, 0, time.UTC)
-	d := 1 + int(s.Weekday-first.Weekday()+7)%7
-	last := monthDays(year, s.Month)
+	first := daysTo(year, s.Month)
+	weekday := int((first%7 + 7 + 4) % 7) // day 0, 1970-01-01, was a Thursday
+	d := (int(s.Weekday) - weekday + 7) % 7
 	if s.DayOrder >= 1 && s.DayOrder <= 4 {
 		d += 7 * (s.DayOrder - 1)
 	} else {
+		last := int(daysTo(year, s.Month+1)-first) - 1
 		d += (last - d) / 7 * 7
 	}
-	return first.AddDate(0, 0, d-1).Add(s.Time)
+	return time.Unix((first+int64(d))*secondsPerDay, 0).UTC().Add(s.Time)
+}
+
+const secondsPerDay = 24 * 60 * 60
+
+// daysTo is the number of days from 1970-01-01 to the first of a month; month 13
+// is January of the next year.
+func daysTo(year, month int) int64 {
+	// The year that begins with March has its leap day at the end.
+	y, m := int64(year), int64(month)-3
+	if m < 0 {
+		y, m = y-1, m+12
+	}
+	era := y / 400
+	if y < 0 {
+		era = (y - 399) / 400
+	}
+	of := y - era*400
+	return era*146097 + of*365 + of/4 - of/100 + (153*m+2)/5 - 719468
 }
 
 // offsets returns local - UTC of the two halves; switches is false for a zone

@@ -375,13 +375,17 @@ func (a *asking) ask(ctx context.Context) []routing.Reply {
 		}
 	}
 	if len(remote.list) == 0 {
-		if local = a.readKnown(ctx, local, replies, have); len(local) == 0 {
+		local = a.readKnown(ctx, local, func(i int, r routing.Reply) { replies[i], have[i] = r, true })
+		if len(local) == 0 {
 			return replies
 		}
 	}
 	b := newBoard(replies, have)
 	for _, batch := range remote.list {
 		a.e.wg.Go(func() { a.askPeer(ctx, batch, b) })
+	}
+	if len(remote.list) > 0 { // while they are on their way
+		local = a.readKnown(ctx, local, b.put)
 	}
 	a.e.run(ctx, b.done, len(local), func(i int) {
 		en := a.entries[local[i]]

@@ -28,13 +28,15 @@ type knownCalendars interface {
 
 // readKnown answers for those of the entries whose calendars are in memory, and
 // returns the others.
-func (a *asking) readKnown(ctx context.Context, local []int, replies []routing.Reply, have []bool) (rest []int) {
+func (a *asking) readKnown(ctx context.Context, local []int, put func(i int, r routing.Reply)) (rest []int) {
 	if a.e.knownCalendars == nil {
 		return local
 	}
 	rest = local[:0]
 	for _, i := range local {
-		if replies[i], have[i] = a.readOne(ctx, a.entries[i], a.busyKnown); !have[i] {
+		if r, ok := a.readOne(ctx, a.entries[i], a.busyKnown); ok {
+			put(i, r)
+		} else {
 			rest = append(rest, i)
 		}
 	}

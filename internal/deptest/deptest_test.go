@@ -48,8 +48,9 @@ directory, audit < store
 serve, admin, source, store < app
 app < lab
 lab < cmd, bench
-# Tests of the repository and of outside clients are not part of the program.
-NONE < deptest, clients
+# Tests of the repository and of outside clients, and what tests share, are not
+# part of the program.
+NONE < deptest, growthtest, clients
 `
 
 // apart are the folders whose children do not import each other. A conformance

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"busybridge/internal/directory"
+	"busybridge/internal/growthtest"
 	"busybridge/internal/routing"
 	"busybridge/internal/spec/smtpaddr"
 )
@@ -179,7 +180,17 @@ func big(n int) *directory.Organization {
 	return org
 }
 
-// The look-up must not grow with the number of connectors (compare the two).
+// The look-up does not grow with the number of connectors.
+func TestLookUpGrowsWithConnectors(t *testing.T) {
+	few, many := routing.NewTable(big(1), e2013), routing.NewTable(big(10_000), e2013)
+	for name, a := range map[string]string{"exact": "kim@p0.example", "wildcard": "kim@a.b.p0.example", "none": "kim@nowhere.example"} {
+		t.Run(name, func(t *testing.T) {
+			at := smtpaddr.Must(a)
+			growthtest.Law(t, 1.2, func() { few.Route(at, nil) }, func() { many.Route(at, nil) })
+		})
+	}
+}
+
 func BenchmarkRoute(b *testing.B) {
 	for _, n := range []int{1, 10_000} {
 		table := routing.NewTable(big(n), e2013)

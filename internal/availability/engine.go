@@ -98,10 +98,6 @@ func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
 	if err := check(q); err != nil {
 		return nil, err
 	}
-	parent := ctx
-	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
-	defer cancel()
-
 	a := &asking{e: e, q: q, table: e.tables.of(q.Org, q.Server), slot: q.Slot, viewer: NewViewer(q.Org, q.Caller),
 		entries: make([]*entry, 0, len(q.Attendees)), slab: make([]entry, 0, len(q.Attendees)), at: make(map[smtpaddr.Address]int, len(q.Attendees))}
 	if a.slot == 0 {
@@ -116,9 +112,10 @@ func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
 			a.entry(at.Address).direct = true
 		}
 	}
+	defer a.stop()
 	a.resolve(ctx)
 	replies := a.ask(ctx)
-	if err := parent.Err(); errors.Is(err, context.Canceled) {
+	if err := ctx.Err(); errors.Is(err, context.Canceled) {
 		return nil, fmt.Errorf("ask %d addresses: %w", len(q.Attendees), err)
 	}
 	answers := make([]Answer, len(q.Attendees))
@@ -130,6 +127,21 @@ func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
 		answers[i] = Answer{Reply: a.answer(a.at[at.Address], replies), Members: a.members(a.at[at.Address], replies)}
 	}
 	return answers, nil
+}
+
+// limited is ctx with the deadline of the question. What is in memory needs none:
+// it is made when something is asked for first.
+func (a *asking) limited(ctx context.Context) context.Context {
+	if a.ctx == nil {
+		a.ctx, a.cancel = context.WithTimeout(ctx, a.e.Timeout)
+	}
+	return a.ctx
+}
+
+func (a *asking) stop() {
+	if a.cancel != nil {
+		a.cancel()
+	}
 }
 
 func check(q *Question) error {
@@ -163,6 +175,10 @@ type asking struct {
 	slab    []entry                  // entries that are not yet used
 	at      map[smtpaddr.Address]int // index in entries
 	memory  []freebusy.Interval      // of answers
+	mark    uint64                   // of the directory, before recipients were looked up
+
+	ctx    context.Context // of limited; nil: not needed yet
+	cancel context.CancelFunc
 }
 
 // An entry is one address of a question.
@@ -173,6 +189,7 @@ type entry struct {
 	hidden bool                  // the caller is not told err
 	direct bool                  // asked for itself
 	member bool                  // asked for as a member of a group
+	known  bool                  // its recipient was in memory
 	leaves []int                 // of a group: its members that are no groups
 }
 
@@ -199,8 +216,10 @@ func (a *asking) entry(addr smtpaddr.Address) *entry {
 // routes. It takes at most two fifths of the time (10 s of 25; EWS reference
 // 3.3), so that an address whose look-up hangs leaves time to ask for others.
 func (a *asking) resolve(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, a.e.Timeout*2/5)
-	defer cancel()
+	if a.e.knownRecipients != nil {
+		a.mark, _ = a.e.knownRecipients.DirectoryMark()
+	}
+	var look context.Context // nil until something must be read
 	for from := 0; from < len(a.entries); {
 		round := a.entries[from:]
 		from = len(a.entries)
@@ -210,7 +229,14 @@ func (a *asking) resolve(ctx context.Context) {
 				slow = append(slow, en)
 			}
 		}
-		a.lookUpAll(ctx, slow)
+		if len(slow) > 0 {
+			if look == nil {
+				var cancel context.CancelFunc
+				look, cancel = context.WithTimeout(a.limited(ctx), a.e.Timeout*2/5)
+				defer cancel()
+			}
+			a.lookUpAll(look, slow)
+		}
 		for _, en := range round {
 			a.explain(ctx, en)
 			if en.isGroup() {
@@ -248,14 +274,12 @@ func (a *asking) lookUpKnown(ctx context.Context, en *entry) (known bool) {
 		return false // for what else may be looked up
 	}
 	en.resolve(a.judge(en.asked, r, route))
+	en.known = true
 	return true
 }
 
 // lookUpAll looks entries up that need to be read.
 func (a *asking) lookUpAll(ctx context.Context, entries []*entry) {
-	if len(entries) == 0 {
-		return
-	}
 	b := newBoard(make([]resolved, len(entries)), make([]bool, len(entries)))
 	a.e.run(ctx, b.done, len(entries), func(i int) { b.put(i, a.lookUp(ctx, entries[i].asked)) })
 	found, have := b.close()
@@ -299,7 +323,7 @@ func (a *asking) judge(addr smtpaddr.Address, r *directory.Recipient, route rout
 	hidden := a.viewer.blind && (r == nil || route.Kind == routing.None) && a.q.Org.Accepts(addr.Domain())
 	switch route.Kind {
 	case routing.Local:
-		if a.viewer.limit == freebusy.LevelNone { // whatever it is, a group too
+		if a.viewer.limit == freebusy.LevelNone || a.viewer.anon && !route.Recipient.IsMailbox() { // whatever it is, a group too
 			return resolved{route, a.viewer.Refusal(addr, true), hidden}
 		}
 		return resolved{route: route}
@@ -324,11 +348,12 @@ func (a *asking) recipient(ctx context.Context, addr smtpaddr.Address) (*directo
 }
 
 // mayForward stops loops (EWS reference 3.2): what another organization asks
-// is never asked on, whatever it says of itself; what an older server of our
-// own asks may leave the organization, but not go to another server of it.
+// is never asked on, whatever it says of itself, nor what nobody in particular
+// does; what an older server of our own asks may leave the organization, but not
+// go to another server of it.
 func (a *asking) mayForward(r routing.Route) *routing.MailboxError {
 	switch {
-	case a.q.Caller.Partner != nil || a.q.Proxied == CrossForest:
+	case a.q.Caller.Partner != nil || a.q.Caller.Anonymous || a.q.Proxied == CrossForest:
 		return &routing.MailboxError{Reason: routing.ProxyNotAllowed,
 			Text: fmt.Sprintf("The cross-organization request for mailbox %s is not allowed because the requester is from a different organization", r.Target)}
 	case a.q.Proxied != NotProxied && r.Kind == routing.AddressSpace:
@@ -380,6 +405,7 @@ func (a *asking) ask(ctx context.Context) []routing.Reply {
 			return replies
 		}
 	}
+	ctx = a.limited(ctx)
 	b := newBoard(replies, have)
 	for _, batch := range remote.list {
 		a.e.wg.Go(func() { a.askPeer(ctx, batch, b) })

@@ -3,6 +3,7 @@ package availability_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,9 @@ type memory struct {
 	*world
 	forgets map[string]bool // local parts of recipients and calendars that are not known
 	panics  string          // what panics: "recipient" or "calendar", of ana
+	// changing: the directory never stays as it is.
+	changing bool
+	marks    *atomic.Uint64
 }
 
 func (m memory) RecipientKnown(_ directory.OrgID, a smtpaddr.Address) *directory.Recipient {
@@ -31,6 +35,13 @@ func (m memory) RecipientKnown(_ directory.OrgID, a smtpaddr.Address) *directory
 		return nil
 	}
 	return m.people[a]
+}
+
+func (m memory) DirectoryMark() (mark uint64, ok bool) {
+	if m.changing {
+		m.marks.Add(1)
+	}
+	return m.marks.Load(), true
 }
 
 func (m memory) AppendBusyKnown(iv []freebusy.Interval, _ directory.OrgID, r *directory.Recipient, _ freebusy.Window, _ bool) ([]freebusy.Interval, bool) {
@@ -52,13 +63,16 @@ func TestKnownAnswersAreTheSame(t *testing.T) {
 		panics  string
 		read    int // calendars
 		ana     string
+
+		changing bool
 	}{
-		{"all known", nil, "", 0, ""},
-		{"one forgotten", map[string]bool{"bo": true}, "", 1, ""},
-		{"the group forgotten", map[string]bool{"all": true}, "", 0, ""},
-		{"nothing known", map[string]bool{"ana": true, "bo": true, "moved": true, "all": true}, "", 2, ""},
-		{"a panic of the directory is read again", nil, "recipient", 0, ""},
-		{"a panic of a calendar", nil, "calendar", 0, fromCalendar},
+		{"all known", nil, "", 0, "", false},
+		{"one forgotten", map[string]bool{"bo": true}, "", 1, "", false},
+		{"the group forgotten", map[string]bool{"all": true}, "", 0, "", false},
+		{"nothing known", map[string]bool{"ana": true, "bo": true, "moved": true, "all": true}, "", 2, "", false},
+		{"a panic of the directory is read again", nil, "recipient", 1, "", false},
+		{"a panic of a calendar", nil, "calendar", 0, fromCalendar, false},
+		{"a directory that changes meanwhile", nil, "", 2, "", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -69,7 +83,7 @@ func TestKnownAnswersAreTheSame(t *testing.T) {
 			read := len(w.read)
 			clear(w.read)
 			c := w.config(t)
-			m := memory{w, tt.forgets, tt.panics}
+			m := memory{w, tt.forgets, tt.panics, tt.changing, new(atomic.Uint64)}
 			c.Recipients, c.Calendars = m, m
 			e, err := availability.New(c)
 			if err != nil {

@@ -18,14 +18,19 @@ type Viewer struct {
 	as    *directory.Recipient // as the directory knows it; nil: as nobody in particular
 	limit freebusy.Level       // whatever a calendar grants
 	blind bool                 // it does not learn which mailboxes exist
+	anon  bool                 // what Anonymous is granted counts
 }
 
 // NewViewer finds out who the caller of org is. What a partner sees is capped by
 // the organization relationship with it (EWS reference 2.4), and never includes
 // private items. Its user counts as itself only where it is a mail user here; for
 // any other, and for one that a partner names but whose mailbox is here, Default
-// counts.
+// counts. Somebody anonymous sees what Anonymous is granted and never learns which
+// mailboxes exist.
 func NewViewer(org *directory.Organization, c Caller) Viewer {
+	if c.Anonymous {
+		return Viewer{limit: freebusy.LevelFull, blind: true, anon: true}
+	}
 	p := c.Partner
 	if p == nil {
 		return Viewer{as: c.Recipient, limit: freebusy.LevelOwner}
@@ -40,6 +45,9 @@ func NewViewer(org *directory.Organization, c Caller) Viewer {
 // Level is what the viewer may see of r's calendar: what the folder grants, and
 // no more than its relation.
 func (v Viewer) Level(r *directory.Recipient) freebusy.Level {
+	if v.anon {
+		return min(anonymousLevel(r), v.limit)
+	}
 	return min(folderLevel(r, v.as), v.limit)
 }
 
@@ -71,6 +79,16 @@ func folderLevel(r, requester *directory.Recipient) freebusy.Level {
 		}
 	}
 	return r.LevelFor(smtpaddr.Address{})
+}
+
+// anonymousLevel is what r's folder grants to everybody.
+func anonymousLevel(r *directory.Recipient) freebusy.Level {
+	for i := range r.Permissions {
+		if r.Permissions[i].User == "Anonymous" {
+			return r.Permissions[i].Level
+		}
+	}
+	return freebusy.LevelNone
 }
 
 // relation is the most that a partner may see by organization relationships.

@@ -2,8 +2,10 @@ package availability
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"time"
 
@@ -18,6 +20,9 @@ import (
 type knownRecipients interface {
 	// RecipientKnown is nil where the recipient is not in memory.
 	RecipientKnown(org directory.OrgID, a smtpaddr.Address) *directory.Recipient
+	// DirectoryMark is another number whenever a recipient may have changed. ok is
+	// false while nobody knows.
+	DirectoryMark() (mark uint64, ok bool)
 }
 
 // knownCalendars are Calendars with a memory. It must not block either.
@@ -27,18 +32,31 @@ type knownCalendars interface {
 }
 
 // readKnown answers for those of the entries whose calendars are in memory, and
-// returns the others.
+// returns the others. Recipients and calendars are of one moment: where a
+// recipient may have changed meanwhile, none is answered for.
 func (a *asking) readKnown(ctx context.Context, local []int, put func(i int, r routing.Reply)) (rest []int) {
-	if a.e.knownCalendars == nil {
+	if a.e.knownCalendars == nil || a.e.knownRecipients == nil {
 		return local
 	}
-	rest = local[:0]
+	type known struct {
+		i int
+		r routing.Reply
+	}
+	found := make([]known, 0, len(local))
 	for _, i := range local {
-		if r, ok := a.readOne(ctx, a.entries[i], a.busyKnown); ok {
-			put(i, r)
-		} else {
-			rest = append(rest, i)
+		if en := a.entries[i]; en.known {
+			if r, ok := a.readOne(ctx, en, a.busyKnown); ok {
+				found = append(found, known{i, r})
+				continue
+			}
 		}
+		rest = append(rest, i)
+	}
+	if mark, ok := a.e.knownRecipients.DirectoryMark(); !ok || mark != a.mark {
+		return local
+	}
+	for i := range found {
+		put(found[i].i, found[i].r)
 	}
 	return rest
 }
@@ -49,14 +67,36 @@ func (a *asking) busyKnown(r *directory.Recipient, details bool) (iv []freebusy.
 	return a.memory[before:len(a.memory):len(a.memory)], ok, nil
 }
 
-// read answers for a mailbox that is kept here.
+// read answers for a mailbox that is kept here. Recipient and calendar are of one
+// moment: where the recipient became another one while its calendar was read, it
+// is read again.
 func (a *asking) read(ctx context.Context, en *entry) routing.Reply {
-	rep, _ := a.readOne(ctx, en, func(r *directory.Recipient, details bool) ([]freebusy.Interval, bool, error) {
-		iv, err := a.e.Calendars.Busy(ctx, a.q.Org.ID, r, a.q.Window, details)
-		return iv, true, err
-	})
-	return rep
+	now := *en // which another goroutine may read
+	for range maxTries {
+		rep, _ := a.readOne(ctx, &now, func(r *directory.Recipient, details bool) ([]freebusy.Interval, bool, error) {
+			iv, err := a.e.Calendars.Busy(ctx, a.q.Org.ID, r, a.q.Window, details)
+			return iv, true, err
+		})
+		is := a.lookUp(ctx, en.asked)
+		switch {
+		case is.hidden:
+			return routing.Reply{Err: a.viewer.Refusal(en.asked, false)}
+		case is.err != nil:
+			return routing.Reply{Err: is.err}
+		case is.route.Kind != routing.Local || !is.route.Recipient.IsMailbox():
+			return routing.Reply{Err: generationFailed(en.asked, errors.New("it is no mailbox here any more"))}
+		case same(is.route.Recipient, now.route.Recipient):
+			return rep
+		}
+		now.resolve(is)
+	}
+	return routing.Reply{Err: generationFailed(en.asked, errors.New("the recipient was changed again and again"))}
 }
+
+// maxTries is how often a mailbox is read whose recipient changes meanwhile.
+const maxTries = 10
+
+func same(a, b *directory.Recipient) bool { return a == b || reflect.DeepEqual(a, b) }
 
 // readOne answers from what busy knows; ok is false when busy does not know.
 func (a *asking) readOne(ctx context.Context, en *entry, busy func(r *directory.Recipient, details bool) ([]freebusy.Interval, bool, error)) (rep routing.Reply, ok bool) {

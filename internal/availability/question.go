@@ -29,10 +29,12 @@ type Question struct {
 	Members bool
 }
 
-// A Caller is who asks: a user of the organization, or a partner organization.
+// A Caller is who asks: a user of the organization, a partner organization, or
+// somebody who has not said who he is.
 type Caller struct {
 	Recipient *directory.Recipient // nil for a partner, and for an account without mailbox
 	Partner   *trust.Caller        // nil for a user
+	Anonymous bool                 // the others are nil
 }
 
 // An Attendee is one MailboxData of a question.

@@ -52,97 +52,125 @@ func shown(d availability.SuggestionDay) string {
 	return b.String()
 }
 
-// TestSuggestions holds the rules of reference 2.8.
-func TestSuggestions(t *testing.T) {
+// TestSuggestionTable holds the rules of reference 2.8.
+func TestSuggestionTable(t *testing.T) {
 	w := newWorld()
-	w.mailbox("am", iv(freebusy.Busy, 8, 12))
-	w.mailbox("pm", iv(freebusy.Tentative, 12, 17))
-	w.mailbox("free")
-	w.mailbox("odd", iv(freebusy.Busy, 8, 10.25), iv(freebusy.Busy, 10.75, 17))
-	w.mailbox("shy").Permissions = []directory.Permission{{User: "Default", Level: freebusy.LevelNone}}
-	w.group("two", "am", "pm")
-	var many []string
-	for i := range availability.MaxMembers + 1 {
-		many = append(many, fmt.Sprintf("m%d", i))
-		w.mailbox(many[i])
-	}
-	w.group("big", many...)
-	late := w.mailbox("late")
-	late.Calendar = directory.CalendarConfiguration{TimeZone: "UTC", WorkDays: 0b0111110, WorkStart: 10 * 60, WorkEnd: 11 * 60}
-
-	base := availability.SuggestionQuery{Days: days(1), Duration: time.Hour, GoodThreshold: 25, MaxResults: 3, Minimum: availability.Fair, Hours: office()}
-	for _, c := range []struct {
-		name  string
-		who   []string
-		alter func(*availability.SuggestionQuery, *availability.Question)
-		want  []string
-	}{
-		{"everybody is free in the afternoon", []string{"am", "free"}, nil, []string{"Mon Excellent: 12:00/E,Free,Free 12:30/E,Free,Free 13:00/E,Free,Free"}},
-		{"half of them is never good", []string{"am", "pm"}, nil, []string{"Mon Poor:"}},
-		{"half of them is poor", []string{"am", "pm"}, func(s *availability.SuggestionQuery, _ *availability.Question) {
-			s.Minimum, s.MaxResults = availability.Poor, 1
-		},
-			[]string{"Mon Poor: 08:00/P,Busy,Free"}},
-		{"one of three is fair", []string{"am", "pm", "free"}, func(s *availability.SuggestionQuery, _ *availability.Question) { s.MaxResults = 1 }, []string{"Mon Fair: 08:00/F,Busy,Free,Free"}},
-		{"one of three is good with a low threshold", []string{"am", "pm", "free"}, func(s *availability.SuggestionQuery, _ *availability.Question) { s.MaxResults, s.GoodThreshold = 1, 10 },
-			[]string{"Mon Good: 08:00/G,Busy,Free,Free"}},
-		{"a minimum leaves the fair ones out", []string{"am", "pm", "free"}, func(s *availability.SuggestionQuery, _ *availability.Question) { s.Minimum = availability.Good }, []string{"Mon Poor:"}},
-		{"better ones come first", []string{"odd", "am", "free"}, func(s *availability.SuggestionQuery, _ *availability.Question) {
-			s.Duration, s.MaxResults = 30*time.Minute, 2
-		}, []string{"Mon Fair: 12:00/F,Busy,Free,Free 12:30/F,Busy,Free,Free"}},
-		{"an attendee who must not conflict", []string{"am", "pm", "free", "late"}, func(s *availability.SuggestionQuery, q *availability.Question) {
-			q.Attendees[1].ExcludeConflicts, s.MaxResults, s.MaxNonWorkResult = true, 0, 40
-		}, nil},
-		{"outside of working hours only on request", []string{"free"}, func(s *availability.SuggestionQuery, _ *availability.Question) {
-			s.MaxResults, s.MaxNonWorkResult = 1, 2
-		},
-			[]string{"Mon Excellent: 00:00*/E,Free 00:30*/E,Free 08:00/E,Free"}},
-		{"a day for each of the window, also a Sunday", []string{"free"}, func(s *availability.SuggestionQuery, _ *availability.Question) {
-			s.Days, s.MaxResults = days(7)[5:], 1
-		}, []string{"Sat Poor:", "Sun Poor:"}},
-		{"working hours of the first who has some", []string{"nobody", "late", "free"}, func(s *availability.SuggestionQuery, _ *availability.Question) { s.MaxResults = 9 },
-			[]string{"Mon Excellent: 10:00/E,?,Free,Free"}},
-		{"no access is no data and no conflict", []string{"shy", "free"}, func(s *availability.SuggestionQuery, _ *availability.Question) { s.MaxResults = 1 }, []string{"Mon Excellent: 08:00/E,NoData,Free"}},
-		{"a group counts its members", []string{"two", "free", "late"}, func(s *availability.SuggestionQuery, _ *availability.Question) { s.MaxResults = 1 },
-			[]string{"Mon Good: 08:00/G,2=1+1+0,Free,Free"}},
-		{"a group that is too big", []string{"big", "free"}, func(s *availability.SuggestionQuery, _ *availability.Question) { s.MaxResults = 1 }, []string{"Mon Excellent: 08:00/E,big,Free"}},
-		{"ten minutes between two meetings are no half-hour", []string{"odd"}, func(s *availability.SuggestionQuery, _ *availability.Question) { s.Duration = 30 * time.Minute }, []string{"Mon Poor:"}},
-		{"an odd length ends in the middle of a slot", []string{"pm"}, func(s *availability.SuggestionQuery, _ *availability.Question) {
-			s.Duration, s.MaxResults = 45*time.Minute, 99
-		}, []string{"Mon Excellent: 08:00/E,Free 08:30/E,Free 09:00/E,Free 09:30/E,Free 10:00/E,Free 10:30/E,Free 11:00/E,Free"}},
-		{"a meeting does not stand in its own way", []string{"am"}, func(s *availability.SuggestionQuery, _ *availability.Question) {
-			s.CurrentMeeting, s.Duration, s.MaxResults = at(8), 4*time.Hour, 1
-		}, []string{"Mon Excellent: 08:00/E,Free"}},
-	} {
+	cases := readSuggestions(t, w)
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s, q := base, w.question(freebusy.ViewMergedOnly, c.who...)
-			if c.alter != nil {
-				c.alter(&s, q)
-			}
-			got, err := w.engine(t).Suggest(t.Context(), q, &s)
+			days, err := w.engine(t).Suggest(t.Context(), w.suggestionQuestion(c.ask), &c.query)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.want == nil { // the attendee who must be free is
-				for _, g := range got[0].Suggestions {
-					if g.Conflicts[1].Status != freebusy.Free {
-						t.Errorf("%s: %v", g.Start, g.Conflicts[1])
-					}
-				}
-				if len(got[0].Suggestions) == 0 {
-					t.Error("no suggestions")
-				}
-				return
+			var got []string
+			for _, d := range days {
+				got = append(got, shown(d))
 			}
-			var lines []string
-			for _, d := range got {
-				lines = append(lines, shown(d))
-			}
-			if d := cmp.Diff(c.want, lines); d != "" {
+			if d := cmp.Diff(c.want, got); d != "" {
 				t.Errorf("suggestions (-want +got):\n%s", d)
 			}
 		})
 	}
+}
+
+type suggestionCase struct {
+	name  string
+	ask   []string
+	query availability.SuggestionQuery
+	want  []string
+}
+
+// readSuggestions reads testdata/suggestions.txt: the people into w, and the cases.
+func readSuggestions(t *testing.T, w *world) (cases []suggestionCase) {
+	t.Helper()
+	for _, l := range tableLines(t, "suggestions.txt") {
+		word, rest, _ := strings.Cut(l.text, " ")
+		rest = strings.TrimSpace(rest)
+		name, more, _ := strings.Cut(rest, " ")
+		more = strings.TrimSpace(more)
+		var c *suggestionCase
+		if len(cases) > 0 {
+			c = &cases[len(cases)-1]
+		}
+		switch word {
+		case "person":
+			w.mailbox(name, l.entries(t, more)...)
+		case "hidden":
+			w.mailbox(name, iv(freebusy.Busy, 0, 24)).Permissions = []directory.Permission{{User: "Default", Level: freebusy.LevelNone}}
+		case "hours":
+			from, to := l.span(t, more)
+			cal := &w.people[addr(name)].Calendar
+			cal.WorkStart, cal.WorkEnd = int(from/time.Minute), int(to/time.Minute)
+		case "group":
+			w.group(name, strings.Fields(more)...)
+		case "crowd":
+			var members []string
+			for i := range l.number(t, more) {
+				members = append(members, fmt.Sprintf("%s-%d", name, i))
+				w.mailbox(members[i])
+			}
+			w.group(name, members...)
+		case "case":
+			cases = append(cases, suggestionCase{name: rest, query: availability.SuggestionQuery{
+				Days: days(1), Duration: time.Hour, GoodThreshold: 25, MaxResults: 1, Minimum: availability.Fair, Hours: office(),
+			}})
+		case "ask":
+			c.ask = strings.Fields(rest)
+		case "want":
+			c.want = append(c.want, rest)
+		case "set":
+			l.set(t, &c.query, rest)
+		default:
+			t.Fatalf("%s: %q", l.at, word)
+		}
+	}
+	return cases
+}
+
+func (l tableLine) set(t *testing.T, q *availability.SuggestionQuery, settings string) {
+	t.Helper()
+	first, n := 0, 1
+	for _, s := range strings.Split(settings, ", ") {
+		name, value, _ := strings.Cut(s, " ")
+		switch name {
+		case "minutes":
+			q.Duration = time.Duration(l.number(t, value)) * time.Minute
+		case "threshold":
+			q.GoodThreshold = l.number(t, value)
+		case "results":
+			q.MaxResults = l.number(t, value)
+		case "nonwork":
+			q.MaxNonWorkResult = l.number(t, value)
+		case "days":
+			n = l.number(t, value)
+		case "from":
+			first = l.number(t, value)
+		case "moving":
+			q.CurrentMeeting = monday.Add(l.time(t, value))
+		case "minimum":
+			var ok bool
+			if q.Minimum, ok = availability.ParseQuality(value); !ok {
+				t.Fatalf("%s: quality %q", l.at, value)
+			}
+		default:
+			t.Fatalf("%s: setting %q", l.at, s)
+		}
+	}
+	q.Days = days(first + n)[first:]
+}
+
+// suggestionQuestion asks for names; one with ! must not be in conflict.
+func (w *world) suggestionQuestion(names []string) *availability.Question {
+	q := w.question(freebusy.ViewMergedOnly)
+	for _, n := range names {
+		name, exclude := strings.CutPrefix(n, "!")
+		at := availability.Attendee{Raw: name, ExcludeConflicts: exclude}
+		if name != "@@" {
+			at.Address = addr(name)
+		}
+		q.Attendees = append(q.Attendees, at)
+	}
+	return q
 }
 
 func TestSuggestionsNeedDays(t *testing.T) {

@@ -83,8 +83,12 @@ func (s *Store) changes() uint64 {
 	return w.foreign.Load()
 }
 
-// mark is another number whenever the directory may have changed.
-func (s *Store) mark() uint64 { return s.generation.Load() + s.changes() }
+// mark is another number whenever the directory may have changed. While a change
+// is committed, nobody knows: then ok is false.
+func (s *Store) mark() (mark uint64, ok bool) {
+	ok = s.committing.Load() == 0 // looked at first: it ends after generation has grown
+	return s.generation.Load() + s.changes(), ok
+}
 
 // calendarMarks count the changes of calendars through this Store; calendars
 // share them by hash.
@@ -124,7 +128,10 @@ func newFresh[K comparable, V any](bytes int) (fresh[K, V], error) {
 // known returns what is kept for k.
 func (f fresh[K, V]) known(s *Store, k K) (v V, ok bool) {
 	m, ok := f.cache.GetIfPresent(k)
-	if !ok || m.mark != s.mark() {
+	if !ok {
+		return v, false
+	}
+	if mark, ok := s.mark(); !ok || m.mark != mark {
 		return v, false
 	}
 	return m.value, true
@@ -136,8 +143,8 @@ const notKept = -1
 // get returns what is kept for k, or reads it; size is about its bytes in
 // memory. Errors are not kept.
 func (f fresh[K, V]) get(s *Store, k K, read func() (v V, size int, err error)) (V, error) {
-	mark := s.mark()
-	if m, ok := f.cache.GetIfPresent(k); ok && m.mark == mark {
+	mark, sure := s.mark()
+	if m, ok := f.cache.GetIfPresent(k); ok && sure && m.mark == mark {
 		return m.value, nil
 	}
 	v, size, err := read()

@@ -53,6 +53,11 @@ func (s *Store) Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.A
 	})
 }
 
+// DirectoryMark is another number whenever a recipient may have changed since: at
+// once for a change through this Store, within 10 ms for one by another process.
+// While a change is committed, ok is false.
+func (s *Store) DirectoryMark() (mark uint64, ok bool) { return s.mark() }
+
 // RecipientKnown is Recipient without reading: nil where the recipient is not in memory.
 func (s *Store) RecipientKnown(org directory.OrgID, a smtpaddr.Address) *directory.Recipient {
 	r, _ := s.recipients.known(s, recipientKey{org, a})

@@ -61,6 +61,7 @@ type Store struct {
 
 	// generation counts the changes of the directory through this Store.
 	generation    atomic.Uint64
+	committing    atomic.Int64 // of those, that may be seen already and do not count yet
 	calendarMarks calendarMarks
 	watch         watch
 

@@ -24,8 +24,19 @@ type Tx struct {
 // Change runs fn in one write transaction, which is kept when fn returns nil.
 // fn must not use the Store's own changing methods: they would wait for it.
 func (s *Store) Change(ctx context.Context, fn func(*Tx) error) error {
-	defer s.generation.Add(1)
-	return s.change(ctx, fn)
+	committing := int64(0)
+	defer func() {
+		s.generation.Add(1)
+		s.committing.Add(-committing)
+	}()
+	return s.change(ctx, func(tx *Tx) error {
+		err := fn(tx)
+		if err == nil {
+			committing = 1
+			s.committing.Add(committing)
+		}
+		return err
+	})
 }
 
 func (s *Store) change(ctx context.Context, fn func(*Tx) error) error {

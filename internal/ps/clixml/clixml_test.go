@@ -1,4 +1,4 @@
-package hostcmd
+package clixml_test
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"busybridge/internal/ps/clixml"
 	"busybridge/internal/ps/object"
 )
 
@@ -73,8 +74,13 @@ const windowsCLIXML = `<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.c
   <S>two</S>
 </Objs>`
 
-func TestReadCLIXML(t *testing.T) {
-	list, err := readCLIXML([]byte(windowsCLIXML))
+// read reads a document as Import-Clixml does.
+func read(data []byte) ([]any, error) {
+	return clixml.ReadDocument(data, clixml.Options{MaxBytes: 1 << 24, EnumText: true})
+}
+
+func TestRead(t *testing.T) {
+	list, err := read([]byte(windowsCLIXML))
 	if err != nil || len(list) != 2 {
 		t.Fatal(list, err)
 	}
@@ -104,13 +110,13 @@ func TestReadCLIXML(t *testing.T) {
 }
 
 // What is read is written the same again, but for what reading makes of types.
-func TestWriteCLIXML(t *testing.T) {
+func TestWrite(t *testing.T) {
 	inner := object.New("Contoso.Inner", "System.Object").Add("Deep", object.New("Contoso.Deepest", "System.Object").Add("X", int32(1)))
 	o := object.New("Contoso.Thing", "System.Object").Add("Name", "a<b>&\n").Add("Inner", inner).Add("Again", inner).Add("List", object.Strings("x")).
 		Add("Switch", object.EnumOf(object.TDayOfWeek, "Monday")).Add("None", nil)
-	w := newCLIXMLWriter()
+	w := clixml.NewDocument()
 	for _, v := range []any{o, object.Wrap("text").Add("Side", "=="), int32(7)} {
-		if err := w.add(v, 2); err != nil {
+		if err := w.Add(v, 2); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -169,12 +175,12 @@ func TestWriteCLIXML(t *testing.T) {
   </Obj>
   <I32>7</I32>
 </Objs>`
-	if diff := cmp.Diff(want, strings.ReplaceAll(string(w.bytes()), "\r\n", "\n")); diff != "" {
+	if diff := cmp.Diff(want, strings.ReplaceAll(string(w.Document()), "\r\n", "\n")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-func TestReadCLIXMLRefuses(t *testing.T) {
+func TestReadRefuses(t *testing.T) {
 	doc := func(body string) string {
 		return `<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.com/powershell/2004/04">` + body + `</Objs>`
 	}
@@ -195,11 +201,11 @@ func TestReadCLIXMLRefuses(t *testing.T) {
 		{doc(`<Obj RefId="0"><LST /><DCT /></Obj>`), "one content"},
 		{doc(`<Obj RefId="0"><MS><S>x</S></MS></Obj>`), "a property has a name"},
 		{doc(`<Obj RefId="0"><DCT><En><Nil N="Key" /></En></DCT></Obj>`), "no simple value"},
-		{doc("<SS>0100</SS>"), "cannot be read here"},
+		{doc("<SS>0100</SS>"), "needs the key of a session"},
 		{doc(strings.Repeat("<Obj><LST>", 100)), ""},
 		{doc(laughs(8)), "more than"},
 	} {
-		if v, err := readCLIXML([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if v, err := read([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, %v", c.text, v, err)
 		}
 	}
@@ -215,8 +221,8 @@ func laughs(n int) string {
 	return b.String()
 }
 
-func TestNothingInCLIXMLContainsItself(t *testing.T) {
-	list, err := readCLIXML([]byte(`<Objs xmlns="http://schemas.microsoft.com/powershell/2004/04"><Obj RefId="0"><LST><Ref RefId="0" /><I32>1</I32></LST></Obj></Objs>`))
+func TestNothingContainsItself(t *testing.T) {
+	list, err := read([]byte(`<Objs xmlns="http://schemas.microsoft.com/powershell/2004/04"><Obj RefId="0"><LST><Ref RefId="0" /><I32>1</I32></LST></Obj></Objs>`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,33 +231,37 @@ func TestNothingInCLIXMLContainsItself(t *testing.T) {
 	}
 }
 
-func TestDurationsInCLIXML(t *testing.T) {
-	for _, s := range []string{"PT0S", "PT1H", "P1D", "P1DT1S", "-PT1M0.5S", "PT0.0000001S", "P106751DT23H47M16.8547758S"} {
-		d, err := readSpan(s)
-		if got := spanText(d); err != nil || got != s {
-			t.Errorf("%s: %v, %s, %v", s, d, got, err)
+func TestDurations(t *testing.T) {
+	for _, want := range []string{"PT0S", "PT1H", "P1D", "P1DT1S", "-PT1M0.5S", "PT0.0000001S", "P106751DT23H47M16.8547758S"} {
+		v, err := clixml.Read([]byte("<TS>"+want+"</TS>"), clixml.Options{MaxBytes: 1 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := clixml.Append(nil, v, 1, nil)
+		if diff := cmp.Diff("<TS>"+want+"</TS>", string(got)); diff != "" || err != nil {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
 		}
 	}
 }
 
 // Reading never fails badly, and what was read is stable: written and read again it is written the same.
-func FuzzCLIXML(f *testing.F) {
+func FuzzDocument(f *testing.F) {
 	f.Add([]byte(windowsCLIXML))
 	f.Add([]byte(`<Objs xmlns="http://schemas.microsoft.com/powershell/2004/04"><Obj RefId="0"><LST><Ref RefId="0" /></LST></Obj></Objs>`))
 	f.Add([]byte(`<Objs xmlns="http://schemas.microsoft.com/powershell/2004/04"><Obj RefId="0"><Props><TS N="_x000D_">-P1D</TS></Props></Obj><S>_xD83D__xDE00_</S></Objs>`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		text := func(data []byte) []byte {
-			list, err := readCLIXML(data)
+			list, err := read(data)
 			if err != nil {
 				return nil
 			}
-			w := newCLIXMLWriter()
+			w := clixml.NewDocument()
 			for _, v := range list {
-				if err := w.add(v, maxLevels); err != nil {
+				if err := w.Add(v, clixml.MaxLevels); err != nil {
 					t.Fatal(err)
 				}
 			}
-			return w.bytes()
+			return w.Document()
 		}
 		first := text(data)
 		if first == nil {

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the programs of others that tests use when they are there:
 #   exchangelib         Debian's python3-exchangelib, with apt, as root
+#   dateutil            Debian's python3-dateutil, the same way
 #   ews-javascript-api  from the npm registry, into clients/node/node_modules
-# It is quick when both are there, and exits 0 in every case: what is missing is
+# It is quick when all are there, and exits 0 in every case: what is missing is
 # said here, and again by the tests that skip.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -10,24 +11,26 @@ cd "$(dirname "$0")/.."
 say() { echo "test-deps: $*"; }
 
 # Debian's packages belong to /usr/bin/python3, whatever python3 the path finds.
-has_exchangelib() { /usr/bin/python3 -c 'import exchangelib' 2>/dev/null || python3 -c 'import exchangelib' 2>/dev/null; }
+has_python() { /usr/bin/python3 -c "import $1" 2>/dev/null || python3 -c "import $1" 2>/dev/null; }
 
-install_exchangelib() {
-	has_exchangelib && return
+# install_python MODULE installs Debian's package python3-MODULE.
+install_python() {
+	local module=$1
+	has_python "$module" && return
 	if ! command -v apt-get >/dev/null; then
-		say "exchangelib is not installed: there is no apt-get here"
+		say "$module is not installed: there is no apt-get here"
 		return
 	fi
 	if [ "$(id -u)" != 0 ]; then
-		say "exchangelib is not installed: run as root, or: apt-get install python3-exchangelib"
+		say "$module is not installed: run as root, or: apt-get install python3-$module"
 		return
 	fi
-	say "installing python3-exchangelib"
+	say "installing python3-$module"
 	local log
-	if ! log=$(export DEBIAN_FRONTEND=noninteractive; { apt-get -qq update && apt-get -qq install -y --no-install-recommends python3-exchangelib; } 2>&1 </dev/null); then
-		say "exchangelib is not installed: $(tail -n 1 <<<"$log")"
-	elif ! has_exchangelib; then
-		say "python3-exchangelib was installed, but neither /usr/bin/python3 nor python3 can import it"
+	if ! log=$(export DEBIAN_FRONTEND=noninteractive; { apt-get -qq update && apt-get -qq install -y --no-install-recommends "python3-$module"; } 2>&1 </dev/null); then
+		say "$module is not installed: $(tail -n 1 <<<"$log")"
+	elif ! has_python "$module"; then
+		say "python3-$module was installed, but neither /usr/bin/python3 nor python3 can import it"
 	fi
 }
 
@@ -49,6 +52,7 @@ install_ewsjs() {
 	touch clients/node/node_modules/.package-lock.json
 }
 
-install_exchangelib
+install_python exchangelib
+install_python dateutil
 install_ewsjs
 exit 0

@@ -3,6 +3,7 @@ package ical
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -101,33 +102,38 @@ func (x *Expander) Span(g *Group) (span Span, ok bool) {
 	defer r.close()
 	s := r.series()
 	first, last := int64(1<<62), int64(-1<<62)
-	note := func(e *event, start int64, l length) {
-		first, last = min(first, start), max(last, e.start.end(start, l))
+	note := func(e *event, o occurrence) {
+		first, last = min(first, o.utc), max(last, e.start.end(o))
 	}
 	if s.master != nil {
 		m := s.master
-		reach := length{}
-		note(m, m.start.utc(), m.length)
+		note(m, m.start.lasting(m.length))
 		for _, d := range s.rdates {
-			note(m, m.start.zone.utc(d.wall), d.length)
+			note(m, d)
 		}
-		for _, rule := range s.rules {
+		// Of readings that the clocks skip a later one may be an earlier instant.
+		skipped := func(utc int64) int64 {
+			return max(0, m.start.zone.wall(utc)-m.start.zone.wall(utc-86400)-86400)
+		}
+		for i := range s.rules {
+			first = min(first, m.start.utc()-skipped(m.start.utc()))
+			rule := &s.rules[i]
 			t, some, err := rule.Last(endOfTime)
 			if rule.Endless() || err != nil {
 				span.Endless = true
 			} else if some {
-				note(m, m.start.zone.utc(t.Unix()), m.length)
+				utc := min(m.start.zone.utc(t.Unix()), rule.until)
+				note(m, occurrence{wall: t.Unix(), utc: utc + skipped(utc), length: m.length})
 			}
 		}
+		reach := int64(0)
 		for _, o := range s.future {
-			reach.seconds = max(reach.seconds, o.start.wall-o.id.wall+86400)
-			reach.days = max(reach.days, o.length.days)
-			reach.seconds += max(0, o.length.seconds)
+			reach = max(reach, max(0, o.move)+86400+max(0, o.length.days)*86400+max(0, o.length.seconds))
 		}
-		last += reach.days*86400 + reach.seconds
+		last += reach
 	}
 	for _, o := range s.overrides {
-		note(o, o.start.utc(), o.length)
+		note(o, o.start.lasting(o.length))
 	}
 	if first > last {
 		return Span{}, false
@@ -179,12 +185,39 @@ type moment struct {
 
 func (m moment) utc() int64 { return m.zone.utc(m.wall) }
 
-// end returns the instant a length after start, which is an instant of m's zone.
-func (m moment) end(start int64, l length) int64 {
-	if l.days != 0 {
-		start = m.zone.utc(m.zone.wall(start) + l.days*86400)
+// end returns where an instance of m's form and zone ends. Days of a date are
+// counted by the calendar: a midnight that the clocks skip is one all the same.
+func (m moment) end(o occurrence) int64 {
+	end := o.utc
+	if o.length.days != 0 {
+		wall := o.wall
+		if m.form != formDate {
+			wall = m.zone.wall(o.utc)
+		}
+		end = m.zone.utc(wall + o.length.days*86400)
 	}
-	return start + l.seconds
+	return end + o.length.seconds
+}
+
+// An occurrence is an instance of a series before it is looked at.
+type occurrence struct {
+	wall, utc int64 // as the clock of the series shows it, and the instant
+	length    length
+	period    bool // RDATE gives the length
+}
+
+// key tells the occurrences of a series beginning at m apart: instants, but days of
+// whole days. So nothing is left of a day that the clocks of its place skip.
+func (m moment) key(o occurrence) int64 {
+	if m.form == formDate {
+		return o.wall
+	}
+	return o.utc
+}
+
+// lasting is the occurrence at m itself.
+func (m moment) lasting(l length) occurrence {
+	return occurrence{wall: m.wall, utc: m.utc(), length: l}
 }
 
 func dayOf(wall int64) int64 {
@@ -252,8 +285,12 @@ type event struct {
 	length   length
 	id       moment // RECURRENCE-ID of an override
 	instance Instance
-	future   bool // RANGE=THISANDFUTURE
 	hidden   bool // cancelled, or declined by the owner
+
+	future bool  // RANGE=THISANDFUTURE: the rest is about instances from it on
+	from   int64 // the key of the first
+	move   int64 // by how much their readings are later
+	clock  *zone // where the moved readings are read
 }
 
 // event reads a component; nil if it cannot be read.
@@ -271,9 +308,14 @@ func (r *reader) event(c *Component) *event {
 	}
 	e.length = r.length(c, e.start)
 	e.instance, e.hidden = r.describe(c)
-	e.instance.AllDay = e.start.form == formDate || c.word("X-MICROSOFT-CDO-ALLDAYEVENT") == "TRUE"
+	e.instance.AllDay = e.start.form == formDate || allDay(c)
 	return e
 }
+
+// allDay reports whether Exchange says that c covers whole days.
+func allDay(c *Component) bool { return c.word("X-MICROSOFT-CDO-ALLDAYEVENT") == "TRUE" }
+
+func (m moment) midnight() bool { return m.form != formUTC && m.wall%86400 == 0 }
 
 // length reads DTEND, else DURATION; an end that cannot be read is as if it were
 // not there (RFC 5545 3.6.1).
@@ -281,7 +323,7 @@ func (r *reader) length(c *Component, start moment) length {
 	if p := c.Get("DTEND"); p != nil {
 		end, err := r.moment(p, p.Value, &start)
 		if err == nil {
-			if start.form == formDate && end.form == formDate {
+			if start.form == formDate && end.form == formDate || allDay(c) && start.midnight() && end.midnight() && start.zone == end.zone {
 				return length{days: dayOf(end.wall) - dayOf(start.wall)}
 			}
 			return length{seconds: end.utc() - start.utc()}
@@ -384,9 +426,9 @@ func (r *reader) owner(p *Property) bool {
 type series struct {
 	master    *event // nil: none, or none that can be read
 	recurring bool
-	rules     []recur.Series // RRULE
-	exrules   []recur.Series
-	rdates    []rdate
+	rules     []rule // RRULE
+	exrules   []rule
+	rdates    []occurrence
 	exdates   exclusions
 	overrides []*event
 	future    []*event             // overrides that hold for all later instances, by id
@@ -399,9 +441,10 @@ type recurrenceID struct {
 	date bool
 }
 
-type rdate struct {
-	wall   int64 // on the clock of DTSTART
-	length length
+// A rule is one that begins with the event.
+type rule struct {
+	recur.Series       // Until may be too late, never too early
+	until        int64 // the last instant
 }
 
 // exclusions match instances by their instant, or by their date.
@@ -428,58 +471,86 @@ func (r *reader) series() *series {
 		r.override(s, c)
 	}
 	for _, o := range s.overrides {
-		if o.future {
+		if o.future && s.master != nil {
+			o.follow(s.master.start, r.local)
 			s.future = append(s.future, o)
 		}
 	}
-	slices.SortStableFunc(s.future, func(a, b *event) int { return cmp.Compare(a.id.utc(), b.id.utc()) })
+	slices.SortStableFunc(s.future, func(a, b *event) int { return cmp.Compare(a.from, b.from) })
 	return s
 }
 
-// add notes a time that names an instance of a series beginning at start. Whole
-// days are named by a date, whatever the form: Exchange writes midnight with a zone.
-func (x *exclusions) add(start, d moment, local *zone) {
+// follow finds what e, a RANGE=THISANDFUTURE, does to the later instances of a
+// series beginning at start: each is moved by as much as the first, on the clock
+// of e; a time in UTC is none, then it is that of the series.
+func (e *event) follow(start moment, local *zone) {
+	first := start
 	switch {
-	case d.form == formDate:
-		x.days[dayOf(d.wall)] = true
 	case start.form == formDate:
-		if d.form == formUTC && d.wall%86400 != 0 {
-			x.days[dayOf(local.wall(d.wall))] = true
-		} else {
-			x.days[dayOf(d.wall)] = true
-		}
+		first.wall = start.day(e.id, local) * 86400
+		e.from = first.wall
+	case e.id.form == formDate:
+		first.wall += (dayOf(e.id.wall) - dayOf(start.wall)) * 86400
+		e.from = first.utc()
+	case e.id.zone == start.zone: // as it is written, though the clocks may skip it
+		first.wall, e.from = e.id.wall, e.id.utc()
 	default:
+		e.from = e.id.utc()
+		first.wall = start.zone.wall(e.from)
+	}
+	e.clock, e.move = e.start.zone, e.start.wall-first.wall
+	if e.start.form == formUTC {
+		e.clock, e.move = start.zone, start.zone.wall(e.start.wall)-first.wall
+	}
+}
+
+// day returns the day that d names in a series beginning at m, of whole days or
+// not. A midnight names its date, whatever the zone: Exchange writes it so.
+func (m moment) day(d moment, local *zone) int64 {
+	if m.form == formDate && d.form == formUTC && d.wall%86400 != 0 {
+		return dayOf(local.wall(d.wall))
+	}
+	return dayOf(d.wall)
+}
+
+// add notes a time that names an instance of a series beginning at start.
+func (x *exclusions) add(start, d moment, local *zone) {
+	if start.form == formDate || d.form == formDate {
+		x.days[start.day(d, local)] = true
+	} else {
 		x.instants[d.utc()] = true
 	}
 }
 
 // has reports whether an instance is named.
-func (x *exclusions) has(wall, utc int64) bool {
-	return x.instants[utc] || len(x.days) > 0 && x.days[dayOf(wall)]
+func (x *exclusions) has(o occurrence) bool {
+	return x.instants[o.utc] || len(x.days) > 0 && x.days[dayOf(o.wall)]
 }
 
 // rules reads RRULE or EXRULE. UNTIL is taken to the clock of DTSTART; a date
 // means the whole day.
-func (r *reader) rules(c *Component, name string, start moment) []recur.Series {
-	var list []recur.Series
+func (r *reader) rules(c *Component, name string, start moment) []rule {
+	var list []rule
 	for p := range c.All(name) {
 		if len(list) == maxRules {
 			r.problem(p.Line, "%s is left out: the event has more than %d", name, maxRules)
 			break
 		}
-		rule, err := recur.Parse(p.Value)
+		parsed, err := recur.Parse(p.Value)
 		if err != nil {
 			r.problem(p.Line, "%s is left out: %v", name, err)
 			continue
 		}
-		s := recur.Series{Rule: rule, Start: time.Unix(start.wall, 0).UTC(), Date: start.form == formDate}
-		if !rule.Until.IsZero() {
-			u := rule.Until.Unix()
+		s := rule{recur.Series{Rule: parsed, Start: time.Unix(start.wall, 0).UTC(), Date: start.form == formDate}, math.MaxInt64}
+		if !parsed.Until.IsZero() {
+			u := parsed.Until.Unix()
 			switch {
-			case rule.UntilForm == recur.Date:
+			case parsed.UntilForm == recur.Date:
 				u += 86399
-			case rule.UntilForm == recur.UTC && start.form != formDate:
-				u = start.zone.wall(u)
+			case parsed.UntilForm == recur.UTC && start.form != formDate:
+				// The latest reading until then: clocks may have been set back.
+				s.until = u
+				u = max(start.zone.wall(u), start.zone.wall(u-86400)+86400)
 			}
 			s.Until = time.Unix(u, 0).UTC()
 		}
@@ -530,11 +601,11 @@ func (r *reader) rdates(s *series) {
 				r.problem(p.Line, "RDATE is left out: %v", err)
 				continue
 			}
-			wall := d.wall
+			o := occurrence{wall: d.wall, utc: d.utc(), length: l, period: period}
 			if d.zone != start.zone {
-				wall = start.zone.wall(d.utc())
+				o.wall = start.zone.wall(o.utc)
 			}
-			s.rdates = append(s.rdates, rdate{wall, l})
+			s.rdates = append(s.rdates, o)
 		}
 	}
 }
@@ -571,51 +642,51 @@ func (r *reader) override(s *series, c *Component) {
 // expand finds the instances that overlap [from, to).
 func (r *reader) expand(s *series, from, to int64) []Instance {
 	var list []Instance
-	add := func(e *event, m moment, start int64, l length) {
-		end := m.end(start, l)
-		if e.hidden || start >= end || start >= to || end <= from {
+	add := func(e *event, m moment, o occurrence) {
+		end := m.end(o)
+		if e.hidden || o.utc >= end || o.utc >= to || end <= from {
 			return
 		}
 		i := e.instance
-		i.Start, i.End = time.Unix(start, 0).UTC(), time.Unix(end, 0).UTC()
+		i.Start, i.End = time.Unix(o.utc, 0).UTC(), time.Unix(end, 0).UTC()
 		i.Recurring = s.recurring
 		list = append(list, i)
 	}
 	for _, o := range s.overrides {
-		add(o, o.start, o.start.utc(), o.length)
+		add(o, o.start, o.start.lasting(o.length))
 	}
 	if s.master == nil {
 		return list
 	}
-	m := s.master.start
 	replaced := exclusions{map[int64]bool{}, map[int64]bool{}}
 	for _, o := range s.overrides {
-		replaced.add(m, o.id, r.local)
+		replaced.add(s.master.start, o.id, r.local)
 	}
-	walls, err := r.walls(s, from, to)
+	all, err := r.occurrences(s, from, to)
 	if err != nil {
 		r.problem(s.master.c.Line, "series is left out: %v", err)
 		return list
 	}
-	for _, d := range walls {
-		start := m.zone.utc(d.wall)
-		if s.exdates.has(d.wall, start) || replaced.has(d.wall, start) {
+	for _, o := range all {
+		if s.exdates.has(o) || replaced.has(o) {
 			continue
 		}
-		n := sort.Search(len(s.future), func(i int) bool { return s.future[i].id.utc() > start })
+		key := s.master.start.key(o)
+		n := sort.Search(len(s.future), func(i int) bool { return s.future[i].from > key })
 		if n == 0 {
-			add(s.master, m, start, d.length)
+			add(s.master, s.master.start, o)
 			continue
 		}
 		e := s.future[n-1]
-		add(e, e.start, e.start.zone.utc(d.wall+e.start.wall-e.id.wall), e.length)
+		wall := o.wall + e.move
+		add(e, moment{form: e.start.form, zone: e.clock}, occurrence{wall: wall, utc: e.clock.utc(wall), length: e.length})
 	}
 	return list
 }
 
-// walls returns the instances of the series whose times may overlap [from, to),
-// by the clock of DTSTART, sorted and each once.
-func (r *reader) walls(s *series, from, to int64) ([]rdate, error) {
+// occurrences returns those of the series that may overlap [from, to), sorted, each
+// key once: of two a period before others, then the earlier reading.
+func (r *reader) occurrences(s *series, from, to int64) ([]occurrence, error) {
 	limit := r.x.MaxInstances
 	if limit <= 0 {
 		limit = defaultMaxInstances
@@ -624,41 +695,49 @@ func (r *reader) walls(s *series, from, to int64) ([]rdate, error) {
 	const slack = 2 * 86400 // more than any offset
 	before, after := max(0, m.length.days*86400)+max(0, m.length.seconds), int64(0)
 	for _, o := range s.future {
-		move := o.start.wall - o.id.wall
-		before = max(before, max(0, o.length.days*86400)+max(0, o.length.seconds)+max(0, move))
-		after = max(after, -move)
+		before = max(before, max(0, o.length.days*86400)+max(0, o.length.seconds)+max(0, o.move))
+		after = max(after, -o.move)
 	}
 	lo, hi := time.Unix(from-before-slack, 0), time.Unix(to+after+slack, 0)
-	list := []rdate{{m.start.wall, m.length}}
-	for i := range s.rules {
-		times, err := s.rules[i].Between(lo, hi, limit)
-		if err != nil {
-			return nil, err
+	list := append([]occurrence{m.start.lasting(m.length)}, s.rdates...)
+	walk := func(rules []rule, f func(occurrence)) error {
+		for i := range rules {
+			times, err := rules[i].Between(lo, hi, limit)
+			if err != nil {
+				return err
+			}
+			for _, t := range times {
+				wall := t.Unix()
+				if utc := m.start.zone.utc(wall); utc <= rules[i].until {
+					f(occurrence{wall: wall, utc: utc, length: m.length})
+				}
+			}
 		}
-		for _, t := range times {
-			list = append(list, rdate{t.Unix(), m.length})
-		}
-		if len(list) > limit {
-			return nil, recur.ErrTooMany
-		}
+		return nil
 	}
-	list = append(list, s.rdates...)
+	if err := walk(s.rules, func(o occurrence) { list = append(list, o) }); err != nil {
+		return nil, err
+	}
 	if len(list) > limit {
 		return nil, recur.ErrTooMany
 	}
 	if len(s.exrules) > 0 {
 		out := map[int64]bool{}
-		for i := range s.exrules {
-			times, err := s.exrules[i].Between(lo, hi, limit)
-			if err != nil {
-				return nil, fmt.Errorf("EXRULE: %w", err)
-			}
-			for _, t := range times {
-				out[t.Unix()] = true
-			}
+		if err := walk(s.exrules, func(o occurrence) { out[m.start.key(o)] = true }); err != nil {
+			return nil, fmt.Errorf("EXRULE: %w", err)
 		}
-		list = slices.DeleteFunc(list, func(d rdate) bool { return out[d.wall] })
+		list = slices.DeleteFunc(list, func(o occurrence) bool { return out[m.start.key(o)] })
 	}
-	slices.SortStableFunc(list, func(a, b rdate) int { return cmp.Compare(a.wall, b.wall) })
-	return slices.CompactFunc(list, func(a, b rdate) bool { return a.wall == b.wall }), nil
+	slices.SortStableFunc(list, func(a, b occurrence) int {
+		switch {
+		case m.start.key(a) != m.start.key(b):
+			return cmp.Compare(m.start.key(a), m.start.key(b))
+		case a.period != b.period && a.period:
+			return -1
+		case a.period != b.period:
+			return 1
+		}
+		return cmp.Compare(a.wall, b.wall)
+	})
+	return slices.CompactFunc(list, func(a, b occurrence) bool { return m.start.key(a) == m.start.key(b) }), nil
 }

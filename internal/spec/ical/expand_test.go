@@ -31,12 +31,18 @@ func mustZone(t testing.TB, name string) *time.Location {
 // as "start/end flags".
 func expandText(t testing.TB, x ical.Expander, text string) (list, reasons []string) {
 	t.Helper()
+	return expandYear(t, x, text, 2026)
+}
+
+func expandYear(t testing.TB, x ical.Expander, text string, year int) (list, reasons []string) {
+	t.Helper()
+	from := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
 	cal, problems, err := ical.Parse([]byte(text), ical.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, g := range ical.Groups(cal) {
-		instances, more := x.Expand(&g, from2026, to2026)
+		instances, more := x.Expand(&g, from, from.AddDate(1, 0, 0))
 		problems = append(problems, more...)
 		for _, i := range instances {
 			s := i.Start.Format("0102T1504") + "/" + i.End.Format("0102T1504")

@@ -44,11 +44,7 @@ func Groups(cal *Calendar) []Group {
 			if c.Name != "VEVENT" {
 				continue
 			}
-			uid := strings.TrimSpace(c.text("UID"))
-			if uid == "" {
-				sum := sha256.Sum256([]byte(strings.TrimRight(c.source(), "\r\n")))
-				uid = "no-uid-" + hex.EncodeToString(sum[:16])
-			}
+			uid := uidOf(c)
 			i, ok := byUID[uid]
 			if !ok {
 				i = len(groups)
@@ -71,6 +67,15 @@ func Groups(cal *Calendar) []Group {
 		}
 	}
 	return groups
+}
+
+// uidOf is the component's UID, or one made from its text if it has none.
+func uidOf(c *Component) string {
+	if uid := strings.TrimSpace(c.text("UID")); uid != "" {
+		return uid
+	}
+	sum := sha256.Sum256([]byte(strings.TrimRight(c.source(), "\r\n")))
+	return "no-uid-" + hex.EncodeToString(sum[:16])
 }
 
 // components are the master and the overrides.

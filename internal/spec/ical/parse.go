@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Limits bound what Parse takes on. A zero field is its default.
@@ -36,7 +37,9 @@ var (
 )
 
 // Parse reads a stream of components (RFC 5545 3.4). Lines may end in CRLF, LF
-// or CR; the text may be UTF-8 or, with a byte order mark, UTF-16. The tree
+// or CR; the text may be UTF-8 or, with a byte order mark, UTF-16. A broken event
+// takes no other with it: what belongs in a VCALENDAR closes whatever is open
+// there, and what follows a stray END of the VCALENDAR still counts to it. The tree
 // shares memory with nothing of the caller's.
 func Parse(data []byte, limits Limits) (*Calendar, []Problem, error) {
 	p := parser{limits: limits.withDefaults(), cal: &Calendar{}}
@@ -47,7 +50,7 @@ func Parse(data []byte, limits Limits) (*Calendar, []Problem, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p.lines = lines{s: text, limit: p.limits.Line}
+	p.lines = lines{s: text, limit: p.limits.Line, lf: -1}
 	if err := p.run(); err != nil {
 		return nil, p.problems, err
 	}
@@ -59,13 +62,6 @@ func Parse(data []byte, limits Limits) (*Calendar, []Problem, error) {
 
 // decode returns data as text: without a byte order mark, UTF-16 as UTF-8.
 func decode(data []byte) (string, error) {
-	unit := func(hi, lo int) string {
-		u := make([]uint16, len(data)/2)
-		for i := range u {
-			u[i] = uint16(data[2*i+hi])<<8 | uint16(data[2*i+lo])
-		}
-		return strings.TrimPrefix(string(utf16.Decode(u)), "\ufeff")
-	}
 	has := func(prefix string) bool { return len(data) >= len(prefix) && string(data[:len(prefix)]) == prefix }
 	switch {
 	case len(data) == 0:
@@ -73,85 +69,34 @@ func decode(data []byte) (string, error) {
 	case has("\x1f\x8b"):
 		return "", fmt.Errorf("%w: it is compressed with gzip", ErrNotCalendar)
 	case has("\xff\xfe"), has("B\x00"):
-		return unit(1, 0), nil
+		return decodeUTF16(data, 1, 0), nil
 	case has("\xfe\xff"), has("\x00B"):
-		return unit(0, 1), nil
+		return decodeUTF16(data, 0, 1), nil
 	case has("\xef\xbb\xbf"):
 		return string(data[3:]), nil
 	}
 	return string(data), nil
 }
 
-// lines splits text into unfolded content lines.
-type lines struct {
-	s     string
-	limit int
-	pos   int // of the next physical line
-	line  int // number of physical lines read
-}
-
-// physical returns the next line without its end.
-func (l *lines) physical() string {
-	rest := l.s[l.pos:]
-	l.line++
-	n := strings.IndexByte(rest, '\n')
-	if n < 0 {
-		n = len(rest)
-	}
-	if cr := strings.IndexByte(rest[:n], '\r'); cr >= 0 {
-		next := cr + 1
-		if next < len(rest) && rest[next] == '\n' {
-			next++
-		}
-		l.pos += next
-		return rest[:cr]
-	}
-	l.pos += min(n+1, len(rest))
-	return rest[:n]
-}
-
-// blank skips empty lines and reports whether anything is left.
-func (l *lines) blank() bool {
-	for l.pos < len(l.s) {
-		switch l.s[l.pos] {
-		case '\r':
-			l.pos++
-			if l.pos < len(l.s) && l.s[l.pos] == '\n' {
-				l.pos++
+// decodeUTF16 reads units with their octets at hi and lo.
+func decodeUTF16(data []byte, hi, lo int) string {
+	var b strings.Builder
+	b.Grow(len(data)/2 + len(data)/16)
+	unit := func(i int) rune { return rune(data[i+hi])<<8 | rune(data[i+lo]) }
+	for i := 0; i+1 < len(data); i += 2 {
+		r := unit(i)
+		if utf16.IsSurrogate(r) {
+			pair := utf8.RuneError
+			if i+3 < len(data) {
+				pair = utf16.DecodeRune(r, unit(i+2))
 			}
-		case '\n':
-			l.pos++
-		default:
-			return true
+			if r = pair; r != utf8.RuneError {
+				i += 2
+			}
 		}
-		l.line++
+		b.WriteRune(r)
 	}
-	return false
-}
-
-// next returns a content line, its number and where it starts; long is true for
-// one past the limit, whose text is then only its beginning.
-func (l *lines) next() (text string, line, start int, long, ok bool) {
-	if !l.blank() {
-		return "", 0, 0, false, false
-	}
-	start, line = l.pos, l.line+1
-	text = l.physical()
-	var b []byte
-	for l.blank() && (l.s[l.pos] == ' ' || l.s[l.pos] == '\t') {
-		if b == nil {
-			b = append(make([]byte, 0, len(text)+160), text...)
-		}
-		if more := l.physical()[1:]; len(b)+len(more) <= l.limit {
-			b = append(b, more...)
-		} else {
-			long = true
-		}
-	}
-	if b != nil {
-		text = string(b)
-	}
-	return text, line, start, long || len(text) > l.limit, true
+	return strings.TrimPrefix(b.String(), "\ufeff")
 }
 
 type parser struct {
@@ -159,21 +104,36 @@ type parser struct {
 	lines      lines
 	cal        *Calendar
 	stack      []open
-	skip       []string // names of open components below the depth limit
+	skip       []string       // names of open components below the depth limit
+	skipped    map[string]int // how often each is in skip
 	components int
 	properties int
 	problems   []Problem
-	more       int // problems beyond the limit
+	more       int        // problems beyond the limit
+	last       *Component // the VCALENDAR that began last; nil: none
+	behind     int        // the first root that came after it
 
-	params []Param  // chunks that properties take their parameters from
-	values []string // and parameters their values
+	// The chunks that the tree is cut from. What is behind their length is free.
+	nodes  []Component
+	props  []Property
+	owner  *Component // whose properties are the last of props,
+	first  int        // from here on
+	params []Param
+	values []string
 }
 
 // open is a component whose END has not come.
 type open struct {
 	c     *Component
 	start int
+	uid   int  // its UID is Properties[uid-1]; 0: it has not come
 	bad   bool // something in it was closed out of order
+}
+
+// chunk is how many things to make room for if there is one in each so many
+// octets still to be read.
+func (p *parser) chunk(octets int) int {
+	return 1 + min((len(p.lines.s)-p.lines.pos)/octets, 511)
 }
 
 func (p *parser) problem(line int, format string, args ...any) {
@@ -187,39 +147,41 @@ func (p *parser) problem(line int, format string, args ...any) {
 // uid is that of the component being read, if it has come already.
 func (p *parser) uid() string {
 	for _, o := range p.stack {
-		if u := o.c.Get("UID"); u != nil {
-			return u.Text()
+		if o.uid > 0 {
+			return o.c.Properties[o.uid-1].Text()
 		}
 	}
 	return ""
 }
 
 func (p *parser) run() error {
-	for {
-		text, line, start, long, ok := p.lines.next()
-		if !ok {
-			break
+	l := &p.lines
+	for l.next() {
+		if l.folded() && !p.ends(l.text) {
+			l.unfold()
 		}
-		if len(p.stack) == 0 {
-			text = strings.TrimLeft(text, " \t")
-		}
-		if len(text) > 4 && (text[0] == 'B' || text[0] == 'b' || text[0] == 'E' || text[0] == 'e') {
-			if name, ok := cutFold(text, "BEGIN:"); ok {
-				if err := p.begin(strings.ToUpper(strings.TrimSpace(name)), line, start); err != nil {
-					return err
-				}
+		text, line := l.text, l.line
+		if text[0] == ' ' || text[0] == '\t' { // nothing that it could continue
+			trimmed := strings.TrimLeft(text, " \t")
+			if trimmed == "" {
 				continue
 			}
-			if name, ok := cutFold(text, "END:"); ok {
-				p.end(strings.ToUpper(strings.TrimSpace(name)), line)
-				continue
+			if len(p.stack) == 0 {
+				text = trimmed
 			}
 		}
+		kind, name := boundary(text)
 		switch {
+		case kind == begin:
+			if err := p.begin(upper(strings.TrimSpace(name)), line); err != nil {
+				return err
+			}
+		case kind == end:
+			p.end(upper(strings.TrimSpace(name)), line)
 		case len(p.skip) > 0:
 		case len(p.stack) == 0:
 			p.problem(line, "line %s is outside of any component", clip(text))
-		case long:
+		case l.long:
 			p.problem(line, "line is longer than %d octets", p.limits.Line)
 		default:
 			if err := p.property(text, line); err != nil {
@@ -243,6 +205,27 @@ func (p *parser) run() error {
 	return nil
 }
 
+const (
+	begin = "BEGIN:"
+	end   = "END:"
+)
+
+// boundary returns begin or end and what follows it; kind is "" for other lines.
+func boundary(s string) (kind, rest string) {
+	switch s[0] {
+	case 'B', 'b':
+		kind = begin
+	case 'E', 'e':
+		kind = end
+	default:
+		return "", ""
+	}
+	if rest, ok := cutFold(s, kind); ok {
+		return kind, rest
+	}
+	return "", ""
+}
+
 func cutFold(s, prefix string) (string, bool) {
 	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
 		return "", false
@@ -250,50 +233,112 @@ func cutFold(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
-func (p *parser) begin(name string, line, start int) error {
+// ends reports whether a line ends an open component. Such a line is whole: one
+// behind it that looks like its continuation comes from a broken neighbour.
+func (p *parser) ends(text string) bool {
+	kind, name := boundary(text)
+	if kind == end {
+		name = upper(strings.TrimSpace(name))
+		for _, o := range p.stack {
+			if o.c.Name == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// inCalendar reports whether name is that of parts of a VCALENDAR and of nothing
+// else. They close whatever is open below it: an END is missing.
+func inCalendar(name string) bool {
+	switch name {
+	case "VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE", "VAVAILABILITY":
+		return true
+	}
+	return false
+}
+
+func (p *parser) begin(name string, line int) error {
 	if !isName(name) {
 		p.problem(line, "BEGIN:%s is no component name", clip(name))
 		return nil
 	}
-	if len(p.stack) >= p.limits.Depth {
-		if len(p.skip) == 0 {
-			p.problem(line, "components are nested more than %d deep", p.limits.Depth)
-		}
-		if p.skip = append(p.skip, name); len(p.skip) > p.limits.Components {
-			return fmt.Errorf("%w: more than %d components", ErrTooLarge, p.limits.Components)
-		}
-		return nil
+	if name == "VCALENDAR" {
+		p.cut(0, line)
+	} else if inCalendar(name) {
+		p.cut(p.inside(), line)
 	}
-	// These are parts of a calendar and of nothing else: an END is missing.
-	if topLevel[name] {
-		for i, o := range p.stack {
-			if topLevel[o.c.Name] && (o.c.Name != "VCALENDAR" || name == "VCALENDAR") {
-				p.problem(line, "%s of line %d has no END", o.c.Name, o.c.Line)
-				p.close(i)
-				break
-			}
-		}
+	if len(p.stack) >= p.limits.Depth {
+		return p.skipTo(name, line)
 	}
 	if p.components++; p.components > p.limits.Components {
 		return fmt.Errorf("%w: more than %d components", ErrTooLarge, p.limits.Components)
 	}
-	c := &Component{Name: name, Line: line}
+	if len(p.nodes) == cap(p.nodes) {
+		p.nodes = make([]Component, 0, p.chunk(300))
+	}
+	p.nodes = append(p.nodes, Component{Name: name, Line: line})
+	c := &p.nodes[len(p.nodes)-1]
 	if n := len(p.stack); n > 0 {
 		parent := p.stack[n-1].c
 		parent.Components = append(parent.Components, c)
 	} else {
 		p.cal.Components = append(p.cal.Components, c)
+		if name == "VCALENDAR" {
+			p.last, p.behind = c, len(p.cal.Components)
+		}
 	}
-	p.stack = append(p.stack, open{c: c, start: start})
+	p.stack = append(p.stack, open{c: c, start: p.lines.start})
 	return nil
 }
 
-var topLevel = map[string]bool{
-	"VCALENDAR": true, "VEVENT": true, "VTODO": true, "VJOURNAL": true, "VFREEBUSY": true, "VTIMEZONE": true, "VAVAILABILITY": true,
+// skipTo opens a component that lies too deep.
+func (p *parser) skipTo(name string, line int) error {
+	if len(p.skip) == 0 {
+		p.problem(line, "components are nested more than %d deep", p.limits.Depth)
+	}
+	if p.skipped == nil {
+		p.skipped = map[string]int{}
+	}
+	p.skipped[name]++
+	if p.skip = append(p.skip, name); len(p.skip) > p.limits.Components {
+		return fmt.Errorf("%w: more than %d components", ErrTooLarge, p.limits.Components)
+	}
+	return nil
+}
+
+// unskip closes the last of those.
+func (p *parser) unskip() string {
+	name := p.skip[len(p.skip)-1]
+	p.skip = p.skip[:len(p.skip)-1]
+	if p.skipped[name]--; p.skipped[name] == 0 {
+		delete(p.skipped, name)
+	}
+	return name
+}
+
+// inside is 1 within a VCALENDAR, which is always the outermost, else 0.
+func (p *parser) inside() int {
+	if len(p.stack) > 0 && p.stack[0].c.Name == "VCALENDAR" {
+		return 1
+	}
+	return 0
+}
+
+// cut closes the components from stack[i] on, if there are any.
+func (p *parser) cut(i, line int) {
+	if i >= len(p.stack) {
+		return
+	}
+	p.problem(line, "%s of line %d has no END", p.stack[i].c.Name, p.stack[i].c.Line)
+	p.close(i)
 }
 
 // close drops the stack down to i components; they end without an END.
 func (p *parser) close(i int) {
+	for len(p.skip) > 0 {
+		p.unskip()
+	}
 	p.stack = p.stack[:i]
 	for j := range p.stack {
 		p.stack[j].bad = true
@@ -301,17 +346,15 @@ func (p *parser) close(i int) {
 }
 
 func (p *parser) end(name string, line int) {
-	for i := len(p.skip) - 1; i >= 0; i-- {
-		if p.skip[i] == name {
-			p.skip = p.skip[:i]
-			return
+	if p.skipped[name] > 0 {
+		for p.unskip() != name {
 		}
+		return
 	}
 	for i := len(p.stack) - 1; i >= 0; i-- {
 		if o := p.stack[i]; o.c.Name == name {
 			if i < len(p.stack)-1 || len(p.skip) > 0 {
 				p.problem(line, "%s of line %d has no END", p.stack[len(p.stack)-1].c.Name, p.stack[len(p.stack)-1].c.Line)
-				p.skip = p.skip[:0]
 				p.close(i + 1)
 				o.bad = true
 			}
@@ -323,27 +366,64 @@ func (p *parser) end(name string, line int) {
 		}
 	}
 	p.problem(line, "END:%s without its BEGIN", clip(name))
+	if name == "VCALENDAR" && p.last != nil {
+		p.adopt()
+	}
+}
+
+// adopt puts into the last VCALENDAR what came since its END, which was not the
+// right one, for here is another.
+func (p *parser) adopt() {
+	p.close(0)
+	alone := p.cal.Components[:p.behind]
+	for _, c := range p.cal.Components[p.behind:] {
+		if inCalendar(c.Name) {
+			p.last.Components = append(p.last.Components, c)
+			p.last.raw = ""
+		} else {
+			alone = append(alone, c)
+		}
+	}
+	p.cal.Components, p.behind = alone, len(alone)
 }
 
 func (p *parser) property(text string, line int) error {
 	if p.properties++; p.properties > p.limits.Properties {
 		return fmt.Errorf("%w: more than %d properties", ErrTooLarge, p.limits.Properties)
 	}
-	prop, err := p.contentLine(text)
-	if err != nil {
+	prop := Property{Line: line}
+	if err := p.contentLine(text, &prop); err != nil {
 		p.problem(line, "line %s is left out: %v", clip(text), err)
 		return nil
 	}
-	prop.Line = line
-	if strings.HasSuffix(prop.Value, "=") && prop.quotedPrintable() {
+	if prop.Params != nil && strings.HasSuffix(prop.Value, "=") && prop.quotedPrintable() {
 		prop.Value = p.softBreaks(prop.Value)
 	}
-	c := p.stack[len(p.stack)-1].c
-	if c.Properties == nil {
-		c.Properties = make([]Property, 0, 12)
+	o := &p.stack[len(p.stack)-1]
+	p.add(o.c, prop)
+	if o.uid == 0 && prop.Name == "UID" {
+		o.uid = len(o.c.Properties)
 	}
-	c.Properties = append(c.Properties, prop)
 	return nil
+}
+
+// add appends to the properties of c, in the chunk while they are the last there.
+func (p *parser) add(c *Component, prop Property) {
+	n := len(c.Properties)
+	if p.owner != c {
+		if n > 0 { // a component came in between
+			c.Properties = append(c.Properties, prop)
+			return
+		}
+		p.owner, p.first = c, len(p.props)
+	}
+	if len(p.props) == cap(p.props) {
+		chunk := make([]Property, n, 2*n+p.chunk(40))
+		copy(chunk, c.Properties)
+		p.props, p.first = chunk, 0
+	}
+	p.props = append(p.props, prop)
+	c.Properties = p.props[p.first:len(p.props):len(p.props)]
 }
 
 // softBreaks joins the lines of a quoted-printable value (vCalendar 1.0).
@@ -351,7 +431,7 @@ func (p *parser) softBreaks(v string) string {
 	b := []byte(v)
 	for len(b) > 0 && b[len(b)-1] == '=' {
 		b = b[:len(b)-1]
-		if p.lines.pos >= len(p.lines.s) {
+		if !p.lines.soft() {
 			continue
 		}
 		if more := p.lines.physical(); len(b)+len(more) <= p.limits.Line {
@@ -359,149 +439,6 @@ func (p *parser) softBreaks(v string) string {
 		}
 	}
 	return string(b)
-}
-
-var (
-	errNoColon  = errors.New("it has no colon")
-	errName     = errors.New("its name is not valid")
-	errParam    = errors.New("a parameter name is not valid")
-	errQuote    = errors.New("a quoted parameter is not closed")
-	errTooLarge = errors.New("it has too many parameters")
-)
-
-const maxParams = 200
-
-// contentLine reads name *(";" param) ":" value (RFC 5545 3.1).
-func (p *parser) contentLine(s string) (Property, error) {
-	i := strings.IndexAny(s, ":;")
-	if i < 0 {
-		return Property{}, errNoColon
-	}
-	name := strings.TrimSpace(s[:i])
-	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
-		name = name[dot+1:] // a group, as vCard has them
-	}
-	if !isName(name) || strings.EqualFold(name, "BEGIN") || strings.EqualFold(name, "END") {
-		return Property{}, errName
-	}
-	prop := Property{Name: upper(name)}
-	if s[i] == ':' {
-		prop.Value = s[i+1:]
-		return prop, nil
-	}
-	if cap(p.params)-len(p.params) < 8 {
-		p.params = make([]Param, 0, 1024)
-	}
-	if cap(p.values)-len(p.values) < 8 {
-		p.values = make([]string, 0, 1024)
-	}
-	first := len(p.params)
-	for s[i] == ';' {
-		s = s[i+1:]
-		if i = strings.IndexAny(s, "=:;"); i < 0 {
-			return Property{}, errNoColon
-		}
-		name := strings.TrimSpace(s[:i])
-		if s[i] != '=' && name == "" { // a stray semicolon
-			continue
-		}
-		if !isName(name) {
-			return Property{}, errParam
-		}
-		if len(p.params)-first >= maxParams {
-			return Property{}, errTooLarge
-		}
-		q := Param{Name: upper(name)}
-		from := len(p.values)
-		if s[i] != '=' { // a bare value, as in vCalendar 1.0
-			p.values = append(p.values, "")
-		} else {
-			s = s[i+1:]
-			if q.Name == "TZID" && strings.HasPrefix(s, "(") {
-				// Outlook writes display names, unquoted: TZID=(UTC+01:00) Amsterdam, Berlin:2026…
-				if i = strings.LastIndexByte(s, ':'); i < 0 {
-					return Property{}, errNoColon
-				}
-				p.values = append(p.values, s[:i])
-			} else {
-				for {
-					v, n, err := paramValue(s)
-					if err != nil {
-						return Property{}, err
-					}
-					p.values = append(p.values, v)
-					if len(p.values)-from > maxParams {
-						return Property{}, errTooLarge
-					}
-					if i = n; s[i] != ',' {
-						break
-					}
-					s = s[i+1:]
-				}
-			}
-		}
-		q.Values = p.values[from:len(p.values):len(p.values)]
-		p.params = append(p.params, q)
-	}
-	prop.Params = p.params[first:len(p.params):len(p.params)]
-	prop.Value = s[i+1:]
-	return prop, nil
-}
-
-// paramValue reads up to the comma, semicolon or colon at s[n]. Text behind a
-// closing quote belongs to the value: real files have it.
-func paramValue(s string) (v string, n int, err error) {
-	quoted := ""
-	if strings.HasPrefix(s, `"`) {
-		end := strings.IndexByte(s[1:], '"')
-		if end < 0 {
-			return "", 0, errQuote
-		}
-		quoted, n = s[1:end+1], end+2
-	}
-	i := strings.IndexAny(s[n:], ",;:")
-	if i < 0 {
-		return "", 0, errNoColon
-	}
-	v = s[n : n+i]
-	if quoted != "" {
-		if v = quoted + v; len(v) == len(quoted) {
-			v = quoted
-		}
-	}
-	if strings.IndexByte(v, '^') >= 0 {
-		v = caretDecoder.Replace(v)
-	}
-	return v, n + i, nil
-}
-
-// RFC 6868 3.
-var (
-	caretDecoder = strings.NewReplacer("^n", "\n", "^^", "^", "^'", `"`)
-	caretEncoder = strings.NewReplacer("\n", "^n", "^", "^^", `"`, "^'")
-)
-
-// isName reports whether s is a property, parameter or component name; "_"
-// is in names of some programs.
-func isName(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return s != ""
-}
-
-// upper is strings.ToUpper for a name, without a copy where it is upper already.
-func upper(s string) string {
-	for i := range len(s) {
-		if s[i] >= 'a' && s[i] <= 'z' {
-			return strings.ToUpper(s)
-		}
-	}
-	return s
 }
 
 func clip(s string) string {

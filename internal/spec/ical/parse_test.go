@@ -102,6 +102,7 @@ func TestEncodings(t *testing.T) {
 		"UTF-16LE":       utf16Of("\ufeff"+text, little),
 		"UTF-16BE":       utf16Of("\ufeff"+text, big),
 		"UTF-16 no BOM":  utf16Of(text, little),
+		"UTF-16 odd":     append(utf16Of("\ufeff"+text, little), 'x'),
 		"lower case":     []byte(strings.NewReplacer("BEGIN", "begin", "END", "End", "UID", "uid", "VEVENT", "vevent").Replace(text)),
 		"indented begin": []byte("  " + text),
 		"fold in a rune": []byte(text[:i+2] + "\r\n " + text[i+2:]),
@@ -155,6 +156,50 @@ func TestProblems(t *testing.T) {
 	cal, problems, err := ical.Parse([]byte("BEGIN:VCALENDAR\n"+good+"BEGIN:VEVENT\nUID:cut\nSUMM"), ical.Limits{})
 	if err != nil || len(ical.Groups(cal)) != 1 || len(problems) != 2 || problems[1].UID != "cut" {
 		t.Errorf("a cut file: %v, %v, want the good event and a problem of the other", err, problems)
+	}
+}
+
+// TestLists: properties keep their order and belong to their component, whatever
+// comes between them and however many there are.
+func TestLists(t *testing.T) {
+	var text strings.Builder
+	want := &ical.Component{Name: "VCALENDAR"}
+	add := func(c *ical.Component, n int) {
+		for range n {
+			p := ical.Property{Name: "X", Params: []ical.Param{{Name: "A", Values: []string{itoa(text.Len()), "b"}}}, Value: "v"}
+			text.WriteString("X;A=" + p.Params[0].Values[0] + ",b:v\n")
+			c.Properties = append(c.Properties, p)
+		}
+	}
+	text.WriteString("BEGIN:VCALENDAR\n")
+	for i := range 40 {
+		c := &ical.Component{Name: "VEVENT"}
+		want.Components = append(want.Components, c)
+		text.WriteString("BEGIN:VEVENT\n")
+		add(c, i*7%40)
+		for j := range i % 3 {
+			sub := &ical.Component{Name: "VALARM"}
+			c.Components = append(c.Components, sub)
+			text.WriteString("BEGIN:VALARM\n")
+			add(sub, j*5)
+			text.WriteString("bad line\nEND:VALARM\n")
+			add(c, i%4)
+		}
+		text.WriteString("END:VEVENT\n")
+		add(want, i%2)
+	}
+	text.WriteString("END:VCALENDAR\n")
+	got, _, err := ical.Parse([]byte(text.String()), ical.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]*ical.Component{want}, got.Components, sameTree); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// What somebody appends to one list does not show in another.
+	got.Components[0].Components[7].Properties = append(got.Components[0].Components[7].Properties, ical.Property{Name: "MINE"})
+	if diff := cmp.Diff(want.Components[8:], got.Components[0].Components[8:], sameTree); diff != "" {
+		t.Errorf("after an append (-want +got):\n%s", diff)
 	}
 }
 

@@ -90,6 +90,7 @@ func (c *Client) GetUserAvailability(ctx context.Context, endpoint string, req *
 	if err != nil {
 		return nil, err
 	}
+	defer env.Release()
 	resp, err := ews.ParseGetUserAvailabilityResponse(env, zone)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", where, ErrNotXML, err)

@@ -229,6 +229,7 @@ func (c *call) answer(r *http.Request) error {
 		}
 		return err
 	}
+	defer env.Release()
 	if err := understood(env.Header); err != nil {
 		return err
 	}

@@ -9,16 +9,41 @@ import (
 type Envelope struct {
 	Header, Body []*Element
 	At           *Element // the Body element, for its position
+	memory       *memory
 }
 
 // Read reads a SOAP 1.1 envelope of at most limit bytes. Errors are those of
 // ReadXML, or wrap ErrNotSOAP or ErrVersion12.
 func Read(r io.Reader, limit int64) (*Envelope, error) {
-	root, err := ReadXML(r, limit)
+	m := memories.Get().(*memory)
+	root, err := read(r, limit, m)
+	var env *Envelope
+	if err == nil {
+		env, err = EnvelopeOf(root)
+	}
 	if err != nil {
+		m.release()
 		return nil, err
 	}
-	return EnvelopeOf(root)
+	env.memory = m
+	return env, nil
+}
+
+// Release gives the elements of an envelope from Read away, so that the next one
+// is read into their memory: neither they nor the envelope may be used any more.
+// Their strings may. An envelope that is not released costs garbage only.
+func (e *Envelope) Release() {
+	if m := e.memory; m != nil {
+		*e = Envelope{}
+		m.release()
+	}
+}
+
+func (m *memory) release() {
+	if m.used <= maxKept {
+		m.reset()
+		memories.Put(m)
+	}
 }
 
 // EnvelopeOf takes the parts of an envelope that was read as XML.

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"busybridge/internal/spec/soap"
 )
@@ -492,4 +494,48 @@ func FuzzFault(f *testing.F) {
 			t.Fatalf("second round (-first +second)\n%s", diff)
 		}
 	})
+}
+
+// What was read before leaves nothing in the memory that is used again.
+func TestReleasedMemoryIsEmpty(t *testing.T) {
+	document := func(n int) string {
+		return `<s:Envelope xmlns:s="` + soap.NS + `"><s:Header><h a="1">x</h></s:Header><s:Body>` + strings.Repeat(`<b c="d">t<i/>u</b>`, n) + `</s:Body></s:Envelope>`
+	}
+	for _, n := range []int{1, 63, 64, 65, 500, 2000, 3} {
+		env, err := soap.Read(strings.NewReader(document(n)), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(env.Body) != n || len(env.Header) != 1 {
+			t.Fatalf("%d: %d in the body, %d in the header", n, len(env.Body), len(env.Header))
+		}
+		for _, e := range append(slices.Clone(env.Body), env.Header...) {
+			want := soap.Element{Local: "b", Attr: []soap.Attr{{Local: "c", Value: "d"}}, Text: "tu", Children: []*soap.Element{{Local: "i"}}}
+			if e.Local == "h" {
+				want = soap.Element{Local: "h", Attr: []soap.Attr{{Local: "a", Value: "1"}}, Text: "x"}
+			}
+			if diff := cmp.Diff(&want, e, cmpopts.IgnoreFields(soap.Element{}, "Line", "Col")); diff != "" {
+				t.Fatalf("%d (-want +got):\n%s", n, diff)
+			}
+		}
+		text := env.Body[0].Text
+		env.Release()
+		env.Release() // nothing happens
+		if text != "tu" || env.Body != nil {
+			t.Errorf("after release: %q, %v", text, env.Body)
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	text := `<s:Envelope xmlns:s="` + soap.NS + `"><s:Body>` + strings.Repeat(`<b><c>text</c></b>`, 50) + `</s:Body></s:Envelope>`
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		env, err := soap.Read(strings.NewReader(text), limit)
+		if err != nil {
+			b.Fatal(err)
+		}
+		env.Release()
+	}
 }

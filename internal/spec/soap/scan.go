@@ -3,6 +3,7 @@ package soap
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -21,12 +22,73 @@ type scanner struct {
 	left int  // elements that may still come
 	at   place
 
-	ascii   bool
-	bound   []binding  // namespace declarations in scope
-	slab    []Element  // elements not yet handed out
-	pending []*Element // children of the open elements, of the outermost first
-	kids    []*Element // places for children not yet handed out
-	raw     []rawAttr  // attributes of the tag being read
+	ascii bool
+	*memory
+}
+
+// A memory is what a document is made in.
+type memory struct {
+	bound    []binding    // namespace declarations in scope
+	raw      []rawAttr    // attributes of the tag being read
+	pending  []*Element   // children of the open elements, of the outermost first
+	elements [][]Element  // chunks
+	used     int          // elements
+	kids     [][]*Element // chunks of places for children; all but the last are full
+	free     []*Element   // of the last
+}
+
+// A document with more elements than maxKept does not leave its memory behind.
+const (
+	chunk   = 64
+	maxKept = 16 * chunk
+)
+
+var memories = sync.Pool{New: func() any { return new(memory) }}
+
+// reset makes m empty; nothing that was made in it may be in use.
+func (m *memory) reset() {
+	for i := 0; i < m.used; i += chunk {
+		clear(m.elements[i/chunk][:min(chunk, m.used-i)])
+	}
+	for _, k := range m.kids {
+		clear(k)
+	}
+	clear(m.pending[:cap(m.pending)])
+	clear(m.raw[:cap(m.raw)])
+	clear(m.bound[:cap(m.bound)])
+	m.used, m.pending, m.raw, m.bound, m.free = 0, m.pending[:0], m.raw[:0], m.bound[:0], nil
+	if len(m.kids) > 1 {
+		m.kids = m.kids[:1]
+	}
+	if len(m.kids) == 1 {
+		m.free = m.kids[0]
+	}
+}
+
+func (m *memory) element() *Element {
+	if m.used == chunk*len(m.elements) {
+		m.elements = append(m.elements, make([]Element, chunk))
+	}
+	e := &m.elements[m.used/chunk][m.used%chunk]
+	m.used++
+	return e
+}
+
+// children keeps the pending children of an element that ends.
+func (m *memory) children(from int) []*Element {
+	n := len(m.pending) - from
+	if n == 0 {
+		return nil
+	}
+	if n > len(m.free) {
+		m.free = make([]*Element, max(n, 4*chunk))
+		m.kids = append(m.kids, m.free)
+	}
+	out := m.free[:n:n]
+	m.free = m.free[n:]
+	copy(out, m.pending[from:])
+	m.pending = m.pending[:from]
+	return out
 }
 
 type binding struct{ prefix, uri string }
@@ -79,14 +141,7 @@ func (s *scanner) close(o *open) *Element {
 	if o.more != nil {
 		o.el.Text = string(o.more)
 	}
-	if n := len(s.pending) - o.pending; n > 0 {
-		if n > len(s.kids) {
-			s.kids = make([]*Element, max(n, 64))
-		}
-		copy(s.kids, s.pending[o.pending:])
-		o.el.Children, s.kids = s.kids[:n:n], s.kids[n:]
-		s.pending = s.pending[:o.pending]
-	}
+	o.el.Children = s.children(o.pending)
 	return o.el
 }
 
@@ -433,11 +488,7 @@ func (s *scanner) resolve(o *open, start int) error {
 		}
 		s.bound = append(s.bound, binding{prefix, a.value})
 	}
-	if len(s.slab) == 0 {
-		s.slab = make([]Element, 64)
-	}
-	e := &s.slab[0]
-	s.slab = s.slab[1:]
+	e := s.element()
 	s.at.advance(s.src, start, s.ascii)
 	e.Line, e.Col = s.at.line+1, s.at.col+1
 	var err error

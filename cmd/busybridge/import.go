@@ -17,17 +17,21 @@ import (
 
 func (e *env) importCommand() *cobra.Command {
 	var (
-		t       target
-		mailbox string
-		asJSON  bool
+		t        target
+		mailbox  string
+		calendar string
+		asJSON   bool
 	)
 	cmd := &cobra.Command{
 		Use:   "import --mailbox ADDRESS FILE.ics …",
 		Short: "Read iCalendar files into a mailbox",
-		Long: `Reads iCalendar files into the calendar of one mailbox. Each file is imported
+		Long: `Reads iCalendar files into a calendar of one mailbox: its main one, or the one
+that --calendar names, which is made where there is none. Each file is imported
 whole or not at all. An event that is there already is replaced when the file
 has a newer one (SEQUENCE, then DTSTAMP). An event that cannot be read is left
-out and reported; the others are imported.
+out and reported; the others are imported. An event that several calendars of a
+mailbox have counts once. VAVAILABILITY (RFC 7953) is read too: the time that it
+leaves out is shown as its BUSYTYPE says.
 
 The mailbox's own user may import, and accounts with the role "Mailbox Import Export".
 FILE "-" is standard input.`,
@@ -39,11 +43,12 @@ FILE "-" is standard input.`,
 			if err != nil {
 				return err
 			}
-			return e.importFiles(cmd.Context(), c, mailbox, files, asJSON)
+			return e.importFiles(cmd.Context(), c, mailbox, calendar, files, asJSON)
 		},
 	}
 	t.flags(cmd)
 	cmd.Flags().StringVar(&mailbox, "mailbox", "", "address of the mailbox (required)")
+	cmd.Flags().StringVar(&calendar, "calendar", "", "name of the calendar (default the main one)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each file")
 	if err := cmd.MarkFlagRequired("mailbox"); err != nil {
 		panic(err) // the flag is defined above
@@ -53,10 +58,10 @@ FILE "-" is standard input.`,
 
 // importFiles imports one file after the other. A file that fails does not stop
 // the next; the command then fails at its end.
-func (e *env) importFiles(ctx context.Context, c *client.Client, mailbox string, files []string, asJSON bool) error {
+func (e *env) importFiles(ctx context.Context, c *client.Client, mailbox, calendar string, files []string, asJSON bool) error {
 	failed := 0
 	for i, name := range files {
-		sum, err := e.importFile(ctx, c, mailbox, name, fmt.Sprintf("%d/%d %s", i+1, len(files), filepath.Base(name)))
+		sum, err := e.importFile(ctx, c, mailbox, calendar, name, fmt.Sprintf("%d/%d %s", i+1, len(files), filepath.Base(name)))
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w (files before it are imported)", name, ctx.Err())
 		}
@@ -75,7 +80,7 @@ func (e *env) importFiles(ctx context.Context, c *client.Client, mailbox string,
 	return nil
 }
 
-func (e *env) importFile(ctx context.Context, c *client.Client, mailbox, name, label string) (*directory.ImportSummary, error) {
+func (e *env) importFile(ctx context.Context, c *client.Client, mailbox, calendar, name, label string) (*directory.ImportSummary, error) {
 	var in io.Reader = e.stdin
 	base := "standard input"
 	if name != "-" {
@@ -87,12 +92,12 @@ func (e *env) importFile(ctx context.Context, c *client.Client, mailbox, name, l
 		in, base = f, filepath.Base(name)
 	}
 	if !isTerminal(e.stderr) {
-		return c.Import(ctx, mailbox, base, in, nil)
+		return c.ImportInto(ctx, mailbox, calendar, base, in, nil)
 	}
 	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(e.stderr), progressbar.OptionSetDescription(label),
 		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish())
 	defer func() { _ = bar.Exit() }() // only clears the line
-	return c.Import(ctx, mailbox, base, in, func(done, total int) {
+	return c.ImportInto(ctx, mailbox, calendar, base, in, func(done, total int) {
 		bar.ChangeMax(total)
 		_ = bar.Set(done) // a bar that cannot be drawn is no reason to stop
 	})
@@ -102,8 +107,12 @@ func (e *env) printSummary(s *directory.ImportSummary, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(e.stdout).Encode(s)
 	}
+	file := s.File
+	if s.Calendar != "" {
+		file += " into " + s.Calendar
+	}
 	if _, err := fmt.Fprintf(e.stdout, "%s: %d events read, %d added, %d replaced, %d unchanged, %d skipped\n",
-		s.File, s.Events, s.Added, s.Replaced, s.Unchanged, len(s.Skipped)); err != nil {
+		file, s.Events, s.Added, s.Replaced, s.Unchanged, len(s.Skipped)); err != nil {
 		return err
 	}
 	const shown = 20

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ lines that it prints, any client on this machine reaches it under the real names
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Fault == "list" {
 				for _, f := range lab.Faults() {
-					if _, err := fmt.Fprintf(e.stdout, "%-30s %s\n", f.Name, f.Text); err != nil {
+					if _, err := fmt.Fprintf(e.stdout, "%-30s %-14s  %s\n", f.Name, strings.Join(f.Editions, " "), f.Text); err != nil {
 						return err
 					}
 				}

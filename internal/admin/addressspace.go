@@ -34,14 +34,15 @@ func (s *Service) SetAvailabilityConfig(ctx context.Context, actor Actor, org di
 	var res Result[directory.AvailabilityConfig]
 	err := s.run(ctx, actor, "Set-AvailabilityConfig", scope{org: org, object: "AvailabilityConfig"}, func(tx Tx) (outcome, error) {
 		var before directory.AvailabilityConfig
+		var version int64
 		o, err := tx.UpdateOrganization(ctx, org, func(o *directory.Organization) error {
-			before = o.AvailabilityConfig
+			before, version = o.AvailabilityConfig, o.Version
 			return fn(&o.AvailabilityConfig)
 		})
 		if err != nil {
 			return outcome{}, err
 		}
-		res = Result[directory.AvailabilityConfig]{Object: o.AvailabilityConfig, Changed: o.AvailabilityConfig != before}
+		res = Result[directory.AvailabilityConfig]{Object: o.AvailabilityConfig, Changed: o.Version != version}
 		return outcome{changed: res.Changed, before: before, after: res.Object}, nil
 	})
 	return res, err

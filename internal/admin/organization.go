@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -71,4 +72,44 @@ func (s *Service) signingCertificate() (directory.Certificate, error) {
 	}
 	cert.FriendlyName, cert.Services = "Microsoft Exchange Server Auth Certificate", []string{"SMTP"}
 	return cert, nil
+}
+
+// SetEWSAccess changes who may use Exchange Web Services (cmdlet reference 11.2).
+func (s *Service) SetEWSAccess(ctx context.Context, actor Actor, org directory.OrgID, fn func(*directory.EWSAccess)) (Result[directory.EWSAccess], error) {
+	var res Result[directory.EWSAccess]
+	err := s.run(ctx, actor, "Set-OrganizationConfig", scope{org: org, object: "OrganizationConfig"}, func(tx Tx) (outcome, error) {
+		var before directory.EWSAccess
+		var version int64
+		o, err := tx.UpdateOrganization(ctx, org, func(o *directory.Organization) error {
+			before, version = o.AvailabilityConfig.EWS, o.Version
+			fn(&o.AvailabilityConfig.EWS)
+			for i, id := range o.AvailabilityConfig.EWS.AllowedAppIDs {
+				o.AvailabilityConfig.EWS.AllowedAppIDs[i] = strings.ToLower(id)
+			}
+			return nil
+		})
+		if err != nil {
+			return outcome{}, err
+		}
+		res = Result[directory.EWSAccess]{Object: o.AvailabilityConfig.EWS, Changed: o.Version != version, Warnings: ewsWarnings(o)}
+		return outcome{changed: res.Changed, before: before, after: o.AvailabilityConfig.EWS}, nil
+	})
+	return res, err
+}
+
+// ewsWarnings are what an administrator may not have meant.
+func ewsWarnings(o *directory.Organization) []string {
+	a := o.AvailabilityConfig.EWS
+	switch {
+	case a.Enabled != nil && !*a.Enabled:
+		return []string{"Exchange Web Services are closed to everybody now: free/busy, too, is answered to nobody."}
+	case a.Enabled == nil && len(a.AllowedAppIDs) > 0:
+		return []string{"EwsAllowedAppIDs has no effect until EwsEnabled is True."}
+	case len(a.AllowedAppIDs) > 0 && !slices.Contains(a.AllowedAppIDs, directory.ExchangeAppID) &&
+		slices.ContainsFunc(o.PartnerApplications, func(p directory.PartnerApplication) bool {
+			return p.Enabled && p.ApplicationIdentifier == directory.ExchangeAppID
+		}):
+		return []string{fmt.Sprintf("The application of Exchange, %s, is a partner application and not among EwsAllowedAppIDs: organizations that ask with it get no free/busy.", directory.ExchangeAppID)}
+	}
+	return nil
 }

@@ -113,7 +113,7 @@ func TestAvailabilityConfig(t *testing.T) {
 			c.OrgWideAccount = "svc@contoso.com"
 			return nil
 		}))
-		if r.Changed != (i == 0) || r.Object.OrgWideAccount != "svc@contoso.com" || w.organization(org).AvailabilityConfig != r.Object {
+		if r.Changed != (i == 0) || r.Object.OrgWideAccount != "svc@contoso.com" || !cmp.Equal(w.organization(org).AvailabilityConfig, r.Object) {
 			t.Errorf("time %d: %+v", i+1, r)
 		}
 	}
@@ -122,6 +122,49 @@ func TestAvailabilityConfig(t *testing.T) {
 	}
 	if n := len(w.events(string(org))); n != 3 {
 		t.Errorf("%d audit events, want those of setup, change and failure", n)
+	}
+}
+
+func TestEWSAccess(t *testing.T) {
+	const own = "9f1e2d3c-4b5a-4697-8a7b-6c5d4e3f2a1b"
+	w := newWorld(t)
+	org := w.contoso().ID
+	for _, tt := range []struct {
+		name    string
+		change  func(*directory.EWSAccess)
+		changed bool
+		warning string
+	}{
+		{"nothing", func(*directory.EWSAccess) {}, false, ""},
+		{"a list alone", func(a *directory.EWSAccess) { a.AllowedAppIDs = []string{strings.ToUpper(own)} }, true, "has no effect until"},
+		{"in force", func(a *directory.EWSAccess) { a.Enabled = new(true) }, true, ""},
+		{"once more", func(a *directory.EWSAccess) { a.Enabled = new(true) }, false, ""},
+		{"closed", func(a *directory.EWSAccess) { a.Enabled = new(false) }, true, "closed to everybody"},
+		{"open again", func(a *directory.EWSAccess) { a.Enabled, a.AllowedAppIDs = nil, nil }, true, ""},
+	} {
+		r := ok[admin.Result[directory.EWSAccess]](w)(w.SetEWSAccess(t.Context(), system, org, tt.change))
+		if warned := strings.Join(r.Warnings, "\n"); r.Changed != tt.changed || (tt.warning == "") != (warned == "") || !strings.Contains(warned, tt.warning) {
+			t.Errorf("%s: %+v, want changed %v, warning %q", tt.name, r, tt.changed, tt.warning)
+		}
+		if got := w.organization(org).AvailabilityConfig.EWS; !cmp.Equal(got, r.Object) || len(got.AllowedAppIDs) > 0 && got.AllowedAppIDs[0] != own {
+			t.Errorf("%s: kept %+v, returned %+v", tt.name, got, r.Object)
+		}
+	}
+	for _, ids := range [][]string{{"x"}, {own, own}, make([]string, 1001)} {
+		if _, err := w.SetEWSAccess(t.Context(), system, org, func(a *directory.EWSAccess) { a.AllowedAppIDs = ids }); err == nil {
+			t.Errorf("%.50q were accepted", ids)
+		}
+	}
+	if _, err := w.SetPartnerApplication(t.Context(), system, org, "Exchange Online", false, func(p *directory.PartnerApplication) error { p.Enabled = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	r := ok[admin.Result[directory.EWSAccess]](w)(w.SetEWSAccess(t.Context(), system, org, func(a *directory.EWSAccess) { a.Enabled, a.AllowedAppIDs = new(true), []string{own} }))
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], directory.ExchangeAppID) {
+		t.Errorf("a partner application that gets nothing: %q", r.Warnings)
+	}
+	e := w.events(string(org))[0]
+	if e.Operation != "Set-OrganizationConfig" || e.Object != "OrganizationConfig" || !strings.Contains(e.After, own) || strings.Contains(e.Before, own) {
+		t.Errorf("audit: %+v", e)
 	}
 }
 

@@ -100,6 +100,9 @@ func TestPermissions(t *testing.T) {
 			_, err := w.ImportCalendar(ctx, a, org, "nobody@contoso.com", "a.ics", strings.NewReader("x"))
 			return err
 		}, []admin.Actor{operator, owner, importer}},
+		{"calendars of a mailbox", func(a admin.Actor) error {
+			return w.WithCalendar(ctx, a, "Remove-CalendarFolder", org, "alice@contoso.com", func(*directory.Recipient) (any, error) { return nil, nil })
+		}, []admin.Actor{operator, owner, importer, alice}},
 	} {
 		for _, a := range all {
 			may := false
@@ -248,6 +251,10 @@ func (w *world) operations() []operation {
 			return what(w.SetAvailabilityConfig(ctx, a, org, func(*directory.AvailabilityConfig) error { return nil }))
 		}, ""},
 
+		{"SetEWSAccess", func(ctx c, a a, org o, _ string) error {
+			return what(w.SetEWSAccess(ctx, a, org, func(*directory.EWSAccess) {}))
+		}, ""},
+
 		{"NewMailbox", func(ctx c, a a, org o, _ string) error {
 			return what(w.NewMailbox(ctx, a, org, admin.MailboxParams{Name: "x"}))
 		}, ""},
@@ -312,6 +319,9 @@ func (w *world) operations() []operation {
 		}, "viewer"},
 		{"ImportCalendar", func(ctx c, a a, org o, _ string) error {
 			return what(w.ImportCalendar(ctx, a, org, "alice", "a.ics", strings.NewReader("x")))
+		}, "importer"},
+		{"WithCalendar", func(ctx c, a a, org o, _ string) error {
+			return w.WithCalendar(ctx, a, "Set-CalendarFolder", org, "alice", func(*directory.Recipient) (any, error) { return nil, nil })
 		}, "importer"},
 
 		{"NewRealmAccount", func(ctx c, a a, _ o, realm string) error {

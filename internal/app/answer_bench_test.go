@@ -27,7 +27,8 @@ import (
 // An answers is a node with mailboxes room0, room1 ... and one account.
 type answers struct {
 	*app.Deployment
-	org directory.OrgID
+	org  directory.OrgID
+	path string // of the store
 }
 
 const (
@@ -46,13 +47,9 @@ func newAnswers(tb testing.TB, mailboxes int) *answers {
 			tb.Fatal(err)
 		}
 	}
-	d, err := app.Open(tb.Context(), app.Settings{
-		StorePath: filepath.Join(tb.TempDir(), "a.db"), SealKey: make([]byte, 32), Roles: []string{app.RoleOrganization},
-		Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Registerer: prometheus.NewRegistry(),
-	})
-	must(err)
-	tb.Cleanup(func() { must(d.Close()) })
-	a := &answers{Deployment: d}
+	a := &answers{path: filepath.Join(tb.TempDir(), "a.db")}
+	d := a.open(tb)
+	a.Deployment = d
 	org, err := d.Admin.NewOrganization(tb.Context(), operator, admin.OrganizationParams{Name: "Contoso", Domain: contoso})
 	must(err)
 	a.org = org.Object.ID
@@ -77,6 +74,24 @@ func newAnswers(tb testing.TB, mailboxes int) *answers {
 		return nil
 	}))
 	return a
+}
+
+// open opens the store, again where it is open already.
+func (a *answers) open(tb testing.TB) *app.Deployment {
+	tb.Helper()
+	d, err := app.Open(tb.Context(), app.Settings{
+		StorePath: a.path, SealKey: make([]byte, 32), Roles: []string{app.RoleOrganization},
+		Now: time.Now, Log: slog.New(slog.NewJSONHandler(io.Discard, nil)), Registerer: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return d
 }
 
 func names(from, n int) (out []string) {

@@ -50,6 +50,8 @@ type Settings struct {
 	Dial      safehttp.Config  // for connections to other servers
 	Now       func() time.Time // required
 	Log       *slog.Logger     // required
+	// Ticks wake the tasks that look after keys; nil: trust.MachineTicks.
+	Ticks trust.Ticks
 	// Registerer takes the metrics; nil: none are kept.
 	Registerer prometheus.Registerer
 
@@ -84,11 +86,15 @@ type Deployment struct {
 	refusals  *refusals
 	service   *serviceAccounts
 	engine    *availability.Engine // nil without RoleOrganization
+	authority *trust.Authority     // nil without RoleAuthority
 	handler   http.Handler
 }
 
 // Open opens the store, migrating it when needed, and puts everything together.
 func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
+	if set.Ticks == nil {
+		set.Ticks = trust.MachineTicks
+	}
 	store, err := sqlitestore.Open(ctx, set.StorePath, sqlitestore.Options{Now: set.Now, SealKey: set.SealKey, Log: set.Log})
 	if err != nil {
 		return nil, err
@@ -125,17 +131,17 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 		return nil, err
 	}
 	if d.refresh, err = trust.NewRefresher(trust.RefresherConfig{
-		Metadata: authority, Servers: store, Now: set.Now, Log: set.Log, Every: set.MetadataRefresh,
+		Metadata: authority, Servers: store, Now: set.Now, Log: set.Log, Every: set.MetadataRefresh, Ticks: set.Ticks,
 	}); err != nil {
 		return nil, err
 	}
 	if d.follow, err = trust.NewFollower(trust.FollowerConfig{
-		Organizations: store.Organizations, Follow: d.followPartner, Now: set.Now, Log: set.Log, Every: set.MetadataRefresh,
+		Organizations: store.Organizations, Follow: d.followPartner, Now: set.Now, Log: set.Log, Every: set.MetadataRefresh, Ticks: set.Ticks,
 	}); err != nil {
 		return nil, err
 	}
 	if len(set.UserIssuers) > 0 {
-		if d.users, err = trust.NewUserTokens(trust.UserTokensConfig{Issuers: set.UserIssuers, Documents: authority, Now: set.Now, Log: set.Log}); err != nil {
+		if d.users, err = trust.NewUserTokens(trust.UserTokensConfig{Issuers: set.UserIssuers, Documents: authority, Now: set.Now, Log: set.Log, Ticks: set.Ticks}); err != nil {
 			return nil, err
 		}
 	}
@@ -178,7 +184,11 @@ func (d *Deployment) Close() error {
 	}
 	d.tokens.Wait()
 	d.safe.CloseIdleConnections()
-	return errors.Join(d.damper.Flush(context.Background()), d.Store.Close())
+	var err error
+	if d.authority != nil {
+		err = d.authority.Flush(context.Background())
+	}
+	return errors.Join(err, d.damper.Flush(context.Background()), d.Store.Close())
 }
 
 // RunAll runs the tasks of the deployments and serve until ctx ends or one of them fails.
@@ -196,6 +206,9 @@ func RunAll(ctx context.Context, deployments []*Deployment, serve func(context.C
 			return nil
 		})
 		g.Go(func() error { return d.keys.run(ctx) })
+		if d.users != nil {
+			g.Go(func() error { return d.users.Run(ctx) })
+		}
 		g.Go(func() error { return d.follow.Run(ctx) })
 	}
 	g.Go(func() error { return serve(ctx) })
@@ -247,21 +260,21 @@ func (d *Deployment) organizationRoutes() ([]mount.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	api, err := apiserver.New(apiserver.Config{Auth: auth, Importer: importer{d}})
+	api, err := apiserver.New(apiserver.Config{Auth: auth, Calendars: mailboxes{d}})
 	if err != nil {
 		return nil, err
 	}
 	return slices.Concat(exchange.Routes(), auto.Routes(), api.Routes()), nil
 }
 
-func (d *Deployment) authorityRoutes() ([]mount.Route, error) {
-	authority, err := trust.NewAuthority(trust.AuthorityConfig{
+func (d *Deployment) authorityRoutes() (_ []mount.Route, err error) {
+	d.authority, err = trust.NewAuthority(trust.AuthorityConfig{
 		Realms: d.Store, Authority: d.Store.AuthorityConfig, ReuseFor: d.set.TokenReuse, Audit: d.damper, Now: d.set.Now, Log: d.set.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s, err := authorityserver.New(authorityserver.Config{Authority: authority})
+	s, err := authorityserver.New(authorityserver.Config{Authority: d.authority})
 	if err != nil {
 		return nil, err
 	}
@@ -325,34 +338,61 @@ func (d *Deployment) metadata(ctx context.Context, host string) ([]byte, error) 
 	return doc.MarshalOrganization()
 }
 
-// importer reads calendars for the HTTP interface.
-type importer struct{ d *Deployment }
+// mailboxes are the calendars of mailboxes, for the HTTP interface.
+type mailboxes struct{ d *Deployment }
 
-// Import implements apiserver.Importer.
-func (i importer) Import(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address, name string, r io.Reader, progress func(done, total int)) (directory.ImportSummary, error) {
-	service := *i.d.Admin
-	service.Calendars = reporting{i.d.calendars, progress}
-	sum, err := service.ImportCalendar(ctx, actorOf(ctx, caller), caller.Org.ID, mailbox.String(), name, r)
-	switch {
-	case errors.Is(err, admin.ErrForbidden):
-		return sum, fmt.Errorf("%w: %s may not import into %s", apiserver.ErrForbidden, caller.Account.UserName, mailbox)
-	case errors.Is(err, calstore.ErrNotCalendar), errors.Is(err, calstore.ErrTooLarge):
-		return sum, fmt.Errorf("%w: %w", apiserver.ErrUnusable, err)
-	}
+// Import implements apiserver.Calendars.
+func (m mailboxes) Import(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address, calendar, name string, r io.Reader, progress func(done, total int)) (sum directory.ImportSummary, err error) {
+	err = m.with(ctx, caller, "Import-Calendar", mailbox, func(to *directory.Recipient) (any, error) {
+		sum, err = m.d.calendars.ImportInto(ctx, to, calendar, name, r, progress)
+		return sum, err
+	})
 	return sum, err
+}
+
+// Folders implements apiserver.Calendars.
+func (m mailboxes) Folders(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address) (list []directory.CalendarFolder, err error) {
+	err = m.with(ctx, caller, "Get-CalendarFolder", mailbox, func(of *directory.Recipient) (any, error) {
+		list, err = m.d.calendars.Folders(ctx, of)
+		return nil, err
+	})
+	return list, err
+}
+
+// SetFolder implements apiserver.Calendars.
+func (m mailboxes) SetFolder(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address, calendar string, transparent bool) (created bool, err error) {
+	err = m.with(ctx, caller, "Set-CalendarFolder", mailbox, func(of *directory.Recipient) (any, error) {
+		created, err = m.d.calendars.SetFolder(ctx, of, calendar, transparent)
+		return directory.CalendarFolder{Name: calendar, Transparent: transparent}, err
+	})
+	return created, err
+}
+
+// DeleteFolder implements apiserver.Calendars.
+func (m mailboxes) DeleteFolder(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address, calendar string) error {
+	return m.with(ctx, caller, "Remove-CalendarFolder", mailbox, func(of *directory.Recipient) (any, error) {
+		return directory.CalendarFolder{Name: calendar}, m.d.calendars.DeleteFolder(ctx, of, calendar)
+	})
+}
+
+// with runs an operation, and tells its errors as apiserver knows them.
+func (m mailboxes) with(ctx context.Context, caller *callers.Caller, op string, mailbox smtpaddr.Address, do func(*directory.Recipient) (any, error)) error {
+	err := m.d.Admin.WithCalendar(ctx, actorOf(ctx, caller), op, caller.Org.ID, mailbox.String(), do)
+	is := func(errs ...error) bool {
+		return slices.ContainsFunc(errs, func(target error) bool { return errors.Is(err, target) })
+	}
+	switch {
+	case is(admin.ErrForbidden):
+		return fmt.Errorf("%w: %s may not change the calendars of %s", apiserver.ErrForbidden, caller.Account.UserName, mailbox)
+	case is(calstore.ErrNotCalendar, calstore.ErrTooLarge):
+		return fmt.Errorf("%w: %w", apiserver.ErrUnusable, err)
+	case is(calstore.ErrFolderName, calstore.ErrMainFolder, calstore.ErrFolders):
+		return fmt.Errorf("%w: %w", apiserver.ErrCalendar, err)
+	}
+	return err
 }
 
 // actorOf is who an account is to the operations.
 func actorOf(ctx context.Context, c *callers.Caller) admin.Actor {
 	return admin.Actor{Name: c.Account.UserName, Org: c.Org.ID, Roles: c.Account.Roles, RequestID: mount.RequestID(ctx)}
-}
-
-// reporting tells the progress of an import.
-type reporting struct {
-	*calstore.Calendars
-	progress func(done, total int)
-}
-
-func (r reporting) Import(ctx context.Context, mailbox *directory.Recipient, name string, in io.Reader) (directory.ImportSummary, error) {
-	return r.ImportProgress(ctx, mailbox, name, in, r.progress)
 }

@@ -63,8 +63,8 @@ func newKeyKeeper(d *Deployment) (*keyKeeper, error) {
 
 // run looks after the keys until ctx ends.
 func (k *keyKeeper) run(ctx context.Context) error {
-	tick := time.NewTicker(keysEvery)
-	defer tick.Stop()
+	tick, stop := k.d.set.Ticks(keysEvery)
+	defer stop()
 	for {
 		if err := k.check(ctx); err != nil && ctx.Err() == nil {
 			k.d.set.Log.ErrorContext(ctx, "keys could not be looked after: next try in a minute", "err", err)
@@ -72,7 +72,7 @@ func (k *keyKeeper) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-tick:
 		}
 	}
 }

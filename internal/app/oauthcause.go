@@ -107,7 +107,7 @@ func (r *oauthTest) status(resp *http.Response) string {
 	case s == http.StatusMisdirectedRequest:
 		return fmt.Sprintf("no organization is served under the name %s: run there Set-WebServicesVirtualDirectory -ExternalUrl https://%s/ews/exchange.asmx", host, host)
 	case s == http.StatusForbidden && r.trace.Sent && r.application() != nil:
-		return fmt.Sprintf("%s takes the token, and forbids Exchange Web Services to the application %s: Exchange Online does so to every application since October 2026, unless the tenant allows it", host, r.servicePID())
+		return fmt.Sprintf("%s takes the token, and forbids Exchange Web Services to the application %s: Exchange Online does so to every application since October 2026, unless the tenant allows it: run there Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs @{Add=%q}", host, r.servicePID(), r.servicePID())
 	case s == http.StatusForbidden && r.trace.Sent:
 		return fmt.Sprintf("%s takes the token, and forbids Exchange Web Services to the application %s, which every Exchange shares: Exchange Online does so since October 2025. Make an application of your own in the tenant with the role full_access_as_app, "+
 			"and run here Set-AuthServer <name of the one of type AzureAD> -ApplicationIdentifier <its id> -DomainName <target address domains>", host, r.servicePID())
@@ -307,6 +307,9 @@ func (r *oauthTest) noToken(e *trust.RequestError, oauth *acs.Error) string {
 	pid, thumbprint := r.servicePID(), r.org.AuthConfig.CurrentCertificateThumbprint
 	tenant := r.tenant(e.AuthServer)
 	upload := fmt.Sprintf("export it and run New-MsolServicePrincipalCredential -AppPrincipalId %s -Type Asymmetric -Usage Verify with it (article steps 3 and 4)", pid)
+	if s := r.otherApplication(); s != nil && oauth.Has(badAssertion) {
+		return r.sharedInstead(s)
+	}
 	switch {
 	case (oauth.Has(badAssertion) || oauth.Has(badProof)) && strings.Contains(oauth.Description, "key was not found"):
 		return fmt.Sprintf("the certificate %s that this organization signs with is no key credential of the service principal %s in the tenant %s; none, or another one, was uploaded: %s", thumbprint, pid, tenant, upload)
@@ -332,6 +335,28 @@ func (r *oauthTest) noToken(e *trust.RequestError, oauth *acs.Error) string {
 		return fmt.Sprintf("the authorization server %q is busy: try again", e.AuthServer)
 	}
 	return fmt.Sprintf("the authorization server %q refused to issue a token: %s", e.AuthServer, trust.OneLine(oauth.Error()))
+}
+
+// otherApplication is the server of Entra that the organization has, and does not
+// ask the target by; nil: there is none, or it is asked by.
+func (r *oauthTest) otherApplication() *directory.AuthServer {
+	i := slices.IndexFunc(r.org.AuthServers, func(s directory.AuthServer) bool { return s.Enabled && s.Type == directory.AuthServerAzureAD })
+	if i < 0 || r.application() != nil {
+		return nil
+	}
+	return &r.org.AuthServers[i]
+}
+
+// sharedInstead tells why the organization asked as the principal that every
+// Exchange shares, where it has no key, though it knows Entra.
+func (r *oauthTest) sharedInstead(s *directory.AuthServer) string {
+	host := r.target.Host
+	text := fmt.Sprintf("this organization asked as %s, which every Exchange shares and for which its certificate is not in the tenant: ", r.servicePID())
+	if s.ApplicationIdentifier == "" {
+		return text + fmt.Sprintf("the AuthServer %q names no application of its own; make one in the tenant with the role full_access_as_app and this certificate, and run here Set-AuthServer %q -ApplicationIdentifier <its id> -DomainName <target address domains>", s.Name, s.Name)
+	}
+	return text + fmt.Sprintf("the application %s of the AuthServer %q is for the domains %s, and no enabled connector leads one of them to %s: run here Set-AuthServer %q -DomainName <target address domains>, or New-IntraOrganizationConnector (article step 6)",
+		s.ApplicationIdentifier, s.Name, strings.Join(s.DomainName, ", "), host, s.Name)
 }
 
 // clock compares the clock here with the time that the other side told.

@@ -414,6 +414,10 @@ func TestDetailLevels(t *testing.T) {
 		{"owner rights on another's folder", perms(directory.Permission{User: "bo@contoso.com", Level: freebusy.LevelOwner}), user(bo), all},
 		{"account without mailbox", perms(def(freebusy.LevelLimited)), availability.Caller{}, limited},
 
+		{"nobody, without an entry", perms(def(freebusy.LevelFull)), availability.Caller{Anonymous: true}, none},
+		{"nobody, who may see times", perms(directory.Permission{User: "Anonymous", Level: freebusy.LevelTime}), availability.Caller{Anonymous: true}, timeOnly},
+		{"nobody never sees what is private", perms(anonymous), availability.Caller{Anonymous: true}, full},
+
 		{"partner without relationship", perms(def(freebusy.LevelFull)), partner(nil, "x@litware.com", "", "litware.com"), full},
 		{"partner app-only", perms(def(freebusy.LevelLimited)), partner(nil, "", "", "2c19f25a-0000-4000-8000-000000000001"), limited},
 		{"relationship caps", perms(def(freebusy.LevelFull)), partner(nil, "x@fabrikam.com", "", "fabrikam.com"), timeOnly},

@@ -1,6 +1,7 @@
 package availability_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"busybridge/internal/availability"
 	"busybridge/internal/directory"
 	"busybridge/internal/freebusy"
+	"busybridge/internal/routing"
 	"busybridge/internal/trust"
 )
 
@@ -239,5 +241,30 @@ func TestNoAccessDoesNotTellWhatExists(t *testing.T) {
 	}
 	if got, want := fmt.Sprint(availability.NewViewer(w.org, partner).Refusal(addr("x"), true)), fmt.Sprint(availability.NewViewer(w.org, partner).Refusal(addr("x"), false)); got != want {
 		t.Errorf("%q and %q", got, want)
+	}
+}
+
+// To somebody anonymous every address is alike that is no mailbox open to all,
+// and nothing is asked on for him, whatever the organization tells partners.
+func TestAnonymousLearnsNothing(t *testing.T) {
+	w := newWorld()
+	w.org.AvailabilityConfig.RevealUnknownRecipients = true
+	w.mailUser("pat", "pat@litware.com")
+	w.group("team", "ana")
+	ana := w.people[addr("ana")]
+	ana.Permissions = []directory.Permission{{User: "Default", Level: freebusy.LevelFull}, {User: "Anonymous", Level: freebusy.LevelTime}}
+	q := w.question(freebusy.ViewFreeBusyMerged, "ana", "bo", "nobody", "team", "pat")
+	q.Caller = availability.Caller{Anonymous: true}
+	answers := w.ask(t, q)
+	if answers[0].Err != nil {
+		t.Errorf("ana, who is open to all: %v", answers[0].Err)
+	}
+	for i, a := range answers[1:4] {
+		if a.Err == nil || a.Err.Error() != "The caller does not have access to free/busy data." {
+			t.Errorf("%s: %v", q.Attendees[i+1].Raw, a.Err)
+		}
+	}
+	if me, ok := errors.AsType[*routing.MailboxError](answers[4].Err); !ok || me.Reason != routing.ProxyNotAllowed {
+		t.Errorf("a mail user: %v, want that nothing is forwarded", answers[4].Err)
 	}
 }

@@ -11,8 +11,12 @@ import (
 var ErrCalendarChanged = errors.New("calendar was changed meanwhile")
 
 // A CalendarObject is one event or series of a mailbox's built-in calendar: all
-// components of one UID, as they came.
+// components of one UID, as they came. A UID is there once in a folder.
 type CalendarObject struct {
+	Folder string // "" is the main one
+	// Name is the object's within its folder, where a CalDAV client chose one; ""
+	// otherwise.
+	Name string
 	UID  string
 	Text []byte // iCalendar: VCALENDAR with the components of this UID and the VTIMEZONEs they name
 	// Digest tells equal content (Text and FloatingZone) without reading Text.
@@ -21,6 +25,15 @@ type CalendarObject struct {
 	Source   string
 	Sequence int
 	Stamp    time.Time // DTSTAMP; zero: none
+	// Shadow: it does not count for free/busy, because its folder is transparent or
+	// another folder has the event too, and that one counts. What is said of its
+	// times below may be out of date.
+	Shadow bool
+	// Availability: it is a VAVAILABILITY (RFC 7953). All of those are Shadows:
+	// those of a mailbox count together, not one by one.
+	Availability bool
+	// Unreadable: part of it could not be read. Set where no CalendarImport counts it.
+	Unreadable bool
 	// FloatingZone is the file's X-WR-TIMEZONE (an IANA name), or "" for the mailbox's own zone.
 	FloatingZone string
 	// UsesMailboxZone: its times change when the mailbox's zone does.
@@ -29,16 +42,40 @@ type CalendarObject struct {
 	Series bool
 	// From and Until are the first start and the last end of its occurrences;
 	// a nil Until is a series without end.
-	From    time.Time
-	Until   *time.Time
-	Changed time.Time
+	From  time.Time
+	Until *time.Time
+	// Occurrences is how many of CalendarState.Occurrences are its; -1: not known.
+	Occurrences int
+	Changed     time.Time
+	// Version is the CalendarState.Version that it came with; the store sets it.
+	// 0: from before versions of objects were kept.
+	Version int64
 }
 
-// A CalendarFilter selects objects of one calendar. The zero filter selects all.
+// A CalendarFolder is one of the calendars of a mailbox. The main one is always
+// there.
+type CalendarFolder struct {
+	Name string // "" is the main one
+	// Transparent: its events do not count for free/busy (RFC 6638 9.1).
+	Transparent bool
+	Objects     int
+	// Version is the CalendarState.Version of the folder's last change.
+	Version int64
+}
+
+// MainFolder is what people call the folder "".
+const MainFolder = "Calendar"
+
+// A CalendarFilter selects objects of one calendar. The zero filter selects all
+// events that count.
 type CalendarFilter struct {
-	UIDs        []string // only these; nil: any
-	Series      bool     // only series
-	MailboxZone bool     // only objects that use the mailbox's zone
+	Shadows      bool     // also those that do not count
+	Availability bool     // only VAVAILABILITY; needs Shadows
+	Folder       *string  // only of this folder; nil: of any
+	Name         string   // only of this name; "": any
+	UIDs         []string // only these; nil: any
+	Series       bool     // only series
+	MailboxZone  bool     // only objects that use the mailbox's zone
 	// From and To leave out objects that end at From or before, or begin at To
 	// or later. Zero: no bound.
 	From, To time.Time
@@ -64,7 +101,7 @@ const LongMonth = -1
 // A CalendarMonth holds the occurrences that overlap one UTC month, ready to be
 // answered. Its content is the business of the source that wrote it.
 type CalendarMonth struct {
-	Month int // 12*year + month - 1, or LongMonth
+	Month int // 12*year + month - 1; LongMonth; lower ones are the source's own
 	Data  []byte
 }
 
@@ -80,11 +117,24 @@ type CalendarImport struct {
 type CalendarChange struct {
 	// State is the state after the change; its Version is left to the store.
 	State CalendarState
+	// Delete are objects that go away, before Put.
+	Delete []CalendarPlace
 	// Put are the objects to add or to replace; nil: none.
 	Put iter.Seq[*CalendarObject]
+	// Folders are those to add or to change; their Version is left to the store.
+	Folders []CalendarFolder
+	// DropFolder goes away with what is known of its imports. Its objects are in
+	// Delete. "": none.
+	DropFolder string
 	// Months replace those of the same number; one without data goes away.
 	Months []CalendarMonth
 	Import *CalendarImport // nil: not an import
+}
+
+// A CalendarPlace is where an object is kept.
+type CalendarPlace struct {
+	Folder, UID string
+	Shadow      bool
 }
 
 // CalendarHealth is what is known of a mailbox's built-in calendar.
@@ -101,10 +151,11 @@ type CalendarHealth struct {
 // An ImportSummary says what an import of one calendar file did.
 type ImportSummary struct {
 	File      string          `json:"file"`
-	Events    int             `json:"events"`    // VEVENT components read
-	Added     int             `json:"added"`     // objects (UIDs) that are new
-	Replaced  int             `json:"replaced"`  // objects that were there, older
-	Unchanged int             `json:"unchanged"` // objects that were there, same or newer
+	Calendar  string          `json:"calendar,omitempty"` // "": the main one
+	Events    int             `json:"events"`             // VEVENT and VAVAILABILITY components read
+	Added     int             `json:"added"`              // objects (UIDs) that are new
+	Replaced  int             `json:"replaced"`           // objects that were there, older
+	Unchanged int             `json:"unchanged"`          // objects that were there, same or newer
 	Skipped   []ImportProblem `json:"skipped,omitempty"`
 }
 

@@ -17,6 +17,8 @@ func (o *Organization) Clone() *Organization {
 	c.Connectors = cloneEach(o.Connectors, func(k *IntraOrganizationConnector) { own(&k.TargetAddressDomains) })
 	c.Relationships = cloneEach(o.Relationships, func(r *OrganizationRelationship) { own(&r.DomainNames) })
 	c.AddressSpaces = cloneEach(o.AddressSpaces, func(a *AvailabilityAddressSpace) { a.Password = slices.Clone(a.Password) })
+	c.AvailabilityConfig.EWS.Enabled = clonePointer(o.AvailabilityConfig.EWS.Enabled)
+	own(&c.AvailabilityConfig.EWS.AllowedAppIDs)
 	c.Servers = cloneEach(o.Servers, func(s *Server) { own(&s.HostNames, &s.AutodiscoverSiteScope) })
 	return &c
 }

@@ -79,19 +79,37 @@ func TestApplicationServer(t *testing.T) {
 }
 
 func TestRefusesEWS(t *testing.T) {
+	const own, third = "9f1e2d3c-4b5a-4697-8a7b-6c5d4e3f2a1b", "aaaaaaaa-4b5a-4697-8a7b-6c5d4e3f2a1b"
+	yes, no := new(true), new(false)
+	server := func(policy string) *directory.Server { return &directory.Server{EWSApplications: policy} }
+	anyone, dedicated, closed := server(directory.EWSAnyApplication), server(directory.EWSDedicatedApplications), server(directory.EWSNoApplication)
+	type refused struct{ user, shared, own, third bool }
 	for _, tt := range []struct {
-		applications string
-		shared, own  bool
-	}{{directory.EWSAnyApplication, false, false}, {directory.EWSDedicatedApplications, true, false}, {directory.EWSNoApplication, true, true}} {
-		s := &directory.Server{EWSApplications: tt.applications}
-		if got := s.RefusesEWS(directory.ExchangeAppID); got != tt.shared {
-			t.Errorf("%q refuses the shared principal: %v", tt.applications, got)
+		name    string
+		enabled *bool
+		list    []string
+		at      *directory.Server
+		want    refused
+	}{
+		{"nothing is said", nil, nil, anyone, refused{}},
+		{"no server", nil, nil, nil, refused{}},
+		{"a list without EwsEnabled has no effect", nil, []string{own}, anyone, refused{}},
+		{"enabled", yes, nil, anyone, refused{}},
+		{"enabled with a list", yes, []string{own}, anyone, refused{shared: true, third: true}},
+		{"enabled with a list, no server", yes, []string{own, directory.ExchangeAppID}, nil, refused{third: true}},
+		{"disabled", no, []string{own}, anyone, refused{true, true, true, true}},
+		{"disabled, no server", no, nil, nil, refused{true, true, true, true}},
+		{"dedicated", nil, nil, dedicated, refused{shared: true}},
+		{"dedicated with a list", yes, []string{own, directory.ExchangeAppID}, dedicated, refused{shared: true, third: true}},
+		{"closed", nil, nil, closed, refused{shared: true, own: true, third: true}},
+		{"closed, a list without EwsEnabled", nil, []string{own}, closed, refused{shared: true, own: true, third: true}},
+		{"closed, enabled without a list", yes, nil, closed, refused{shared: true, own: true, third: true}},
+		{"closed, enabled with a list", yes, []string{own, directory.ExchangeAppID}, closed, refused{shared: true, third: true}},
+	} {
+		o := &directory.Organization{AvailabilityConfig: directory.AvailabilityConfig{EWS: directory.EWSAccess{Enabled: tt.enabled, AllowedAppIDs: tt.list}}}
+		got := refused{o.RefusesEWS(tt.at, ""), o.RefusesEWS(tt.at, directory.ExchangeAppID), o.RefusesEWS(tt.at, own), o.RefusesEWS(tt.at, third)}
+		if got != tt.want {
+			t.Errorf("%s: refused %+v, want %+v", tt.name, got, tt.want)
 		}
-		if got := s.RefusesEWS("9f1e2d3c-4b5a-4697-8a7b-6c5d4e3f2a1b"); got != tt.own {
-			t.Errorf("%q refuses another application: %v", tt.applications, got)
-		}
-	}
-	if (*directory.Server)(nil).RefusesEWS("x") {
-		t.Error("no server refuses")
 	}
 }

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"busybridge/internal/freebusy"
@@ -13,6 +14,10 @@ type OrgID string
 // ExchangeAppID is the application id that every Exchange, on premises and
 // online, calls its own (ServiceName of AuthConfig; oauth-s2s reference 5.1).
 const ExchangeAppID = "00000002-0000-0ff1-ce00-000000000000"
+
+// GraphAppID is the application id of Microsoft Graph in every realm (getSchedule
+// reference 8).
+const GraphAppID = "00000003-0000-0000-c000-000000000000"
 
 // Common is what every configuration object has.
 type Common struct {
@@ -189,6 +194,17 @@ type AvailabilityConfig struct {
 	// RevealUnknownRecipients: a partner learns that an address does not exist.
 	// Otherwise that looks like a calendar it may not see.
 	RevealUnknownRecipients bool `json:",omitempty"`
+	// EWS is of Set-OrganizationConfig.
+	EWS EWSAccess `json:",omitzero"`
+}
+
+// EWSAccess is who may use Exchange Web Services, as the organization itself says
+// (Set-OrganizationConfig, cmdlet reference 11.2).
+type EWSAccess struct {
+	Enabled *bool `json:",omitempty"` // nil: nobody has said it; false: nobody may
+	// AllowedAppIDs are the only applications that may, when Enabled is true.
+	// Empty: all may.
+	AllowedAppIDs []string `json:",omitempty"`
 }
 
 // A Server is one node of the organization as Get-ExchangeServer and
@@ -203,8 +219,9 @@ type Server struct {
 	AutodiscoverSiteScope   []string `json:",omitempty"` // kept and shown only
 	OAuthAuthentication     bool
 	BasicAuthentication     bool
-	// EWSApplications is which applications may use EWS here with a token; users
-	// may in any case. One of the constants EWSAny….
+	// EWSApplications is which applications may use EWS here with a token, as far as
+	// the organization lets them; who signs in himself may in any case. One of the
+	// constants EWSAny….
 	EWSApplications string `json:",omitempty"`
 }
 
@@ -214,16 +231,33 @@ const (
 	// EWSDedicatedApplications refuses ExchangeAppID, the principal that every
 	// Exchange shares, as Exchange Online does since October 2025.
 	EWSDedicatedApplications = "Dedicated"
-	EWSNoApplication         = "None" // as Exchange Online since October 2026
+	// EWSNoApplication refuses all that the organization does not name itself, with
+	// Enabled true, as Exchange Online since October 2026.
+	EWSNoApplication = "None"
 )
 
-// RefusesEWS reports whether the application may not use EWS here, whatever its
-// token says. No server refuses nobody.
-func (s *Server) RefusesEWS(applicationID string) bool {
-	if s == nil {
+// RefusesEWS reports whether EWS at a server of the organization, which may be
+// nil, is not for the application, whatever its token says. Who signs in himself
+// has the application "".
+func (o *Organization) RefusesEWS(at *Server, applicationID string) bool {
+	enabled := o.AvailabilityConfig.EWS.Enabled
+	if enabled != nil && !*enabled {
+		return true
+	}
+	if applicationID == "" {
 		return false
 	}
-	return s.EWSApplications == EWSNoApplication || s.EWSApplications == EWSDedicatedApplications && applicationID == ExchangeAppID
+	policy, listed := EWSAnyApplication, enabled != nil && slices.Contains(o.AvailabilityConfig.EWS.AllowedAppIDs, applicationID)
+	if at != nil {
+		policy = at.EWSApplications
+	}
+	switch {
+	case policy != EWSAnyApplication && applicationID == ExchangeAppID:
+		return true
+	case policy == EWSNoApplication:
+		return !listed
+	}
+	return enabled != nil && len(o.AvailabilityConfig.EWS.AllowedAppIDs) > 0 && !listed
 }
 
 // A Secret holds bytes that are never printed, logged or marshalled. Marshalled,

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"busybridge/internal/spec/smtpaddr"
@@ -20,6 +21,8 @@ const MinRSABits = 2048
 
 // MaxRelationshipDomains is the limit of DomainNames (cmdlet reference 9.1).
 const MaxRelationshipDomains = 238
+
+const maxAllowedAppIDs = 1000 // of EWSAccess
 
 // Validate checks the rules of the organization and of all of its objects. The
 // error joins a *FieldError for each problem.
@@ -42,6 +45,17 @@ func (o *Organization) Validate() error {
 	c.of("availability configuration", o.Name)
 	c.printable("PerUserAccount", o.AvailabilityConfig.PerUserAccount)
 	c.printable("OrgWideAccount", o.AvailabilityConfig.OrgWideAccount)
+	ids := o.AvailabilityConfig.EWS.AllowedAppIDs
+	c.of("organization config", o.Name)
+	if n := len(ids); n > maxAllowedAppIDs {
+		c.bad("EwsAllowedAppIDs", fmt.Sprint(n), "want at most %d", maxAllowedAppIDs)
+		ids = nil
+	}
+	for i, id := range ids {
+		if c.guid("EwsAllowedAppIDs", id); slices.Contains(ids[:i], id) {
+			c.bad("EwsAllowedAppIDs", id, "is there twice")
+		}
+	}
 	o.checkServers(c)
 	return c.err()
 }

@@ -3,11 +3,13 @@ package lab
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,15 +26,35 @@ import (
 // them: edition 2025.
 func TestAttacksOnEntra(t *testing.T) {
 	s := newScene(t, Edition2025)
+	attackEntra(t, s, slices.Concat(entraAttacks(), confusions(), premisesAttacks()))
+	t.Run("a token of the authority, before and after consent is withdrawn", func(t *testing.T) { consent(t, s) })
+	s.leavesNothing(t)
+}
+
+// TestAttacksWhereEWSIsClosed is the same for edition 2026. There a token that is
+// in order is answered 403 by the cloud, and all others as they were: what is
+// closed is no way to find out more.
+func TestAttacksWhereEWSIsClosed(t *testing.T) {
+	s := newScene(t, Edition2026)
+	s.closed = true
+	attackEntra(t, s, slices.Concat(entraAttacks(), confusions(), premisesAttacks()))
+	t.Run("who may enter, as the organization says", func(t *testing.T) { allowList(t, s) })
+	s.leavesNothing(t)
+}
+
+func attackEntra(t *testing.T, s *scene, attacks []attack) {
 	s.app = s.application(t)
 	s.bound = s.measure(t)
-	for _, a := range entraAttacks() {
+	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) { s.run(t, a) })
 	}
-	for _, a := range appAttacks() {
+	for _, a := range slices.Concat(appAttacks(), assertionAttacks()) {
 		t.Run(a.name, func(t *testing.T) { s.runGrant(t, a) })
 	}
-	t.Run("a token of the authority, before and after consent is withdrawn", func(t *testing.T) { consent(t, s) })
+}
+
+// leavesNothing is what every suite ends with.
+func (s *scene) leavesNothing(t *testing.T) {
 	t.Run("nothing is fetched from where a token says", func(t *testing.T) {
 		if n := s.caught.Load(); n > 0 || strings.Contains(s.logs.String(), trapPath) {
 			t.Errorf("%d connections to the address that tokens name", n)
@@ -42,6 +64,47 @@ func TestAttacksOnEntra(t *testing.T) {
 		s.leaks(t, "the log", s.logs.String())
 		s.leaks(t, "the audit", s.auditText(t))
 	})
+}
+
+// allowList opens closed Exchange Web Services to one application after the other.
+func allowList(t *testing.T, s *scene) {
+	s.t, s.closed = t, false
+	defer func() { s.closed = true }()
+	denied := want{status: http.StatusForbidden}
+	present := func(name string, b *bearer, w want) {
+		t.Helper()
+		s.expect(t, name, s.send(t, b), w)
+	}
+	set := func(enabled *bool, ids ...string) {
+		s.change(t, cloud, s.hosted, func(o *directory.Organization) {
+			o.AvailabilityConfig.EWS = directory.EWSAccess{Enabled: enabled, AllowedAppIDs: ids}
+		})
+	}
+	defer set(nil)
+	present("nobody is named", s.entraBearer(), denied)
+	set(nil, s.app)
+	present("named, but not enabled", s.entraBearer(), denied)
+	set(new(true), thirdApp)
+	present("another one is named", s.entraBearer(), denied)
+	present("another one is named: of a user", s.userBearer(), denied)
+	set(new(true), s.app, directory.ExchangeAppID)
+	present("named", s.entraBearer(), accepted)
+	present("named: of a user", s.userBearer(), accepted)
+	present("the shared principal, named", s.bearerFor(s.Lab.cloud.EWSHost), denied)
+	b := s.entraBearer()
+	b.actor.claims.set("roles", []string{"Mail.Read"})
+	present("named, without the role", b, refused(2000008))
+	set(new(false), s.app)
+	present("closed to everybody", s.entraBearer(), denied)
+	kim, ok := s.file.Mailbox("kim@" + domain)
+	if !ok {
+		t.Fatal("no kim")
+	}
+	b = s.userBearer()
+	b.auth = []string{"Basic " + base64.StdEncoding.EncodeToString([]byte(kim.User+":"+kim.Password))}
+	present("closed to everybody: kim herself", b, denied)
+	set(nil)
+	present("kim herself", b, accepted)
 }
 
 // application is the app id that contoso has of its own in its tenant.
@@ -60,10 +123,17 @@ func (s *scene) application(t testing.TB) string {
 	return ""
 }
 
+func (s *scene) issuerV2(tenant string) string {
+	return "https://" + s.Lab.cloud.LoginHosts[0] + "/" + tenant + "/v2.0"
+}
+
 func (s *scene) issuer(tenant string) string { return s.Lab.cloud.V1IssuerBase + tenant + "/" }
 
 // impersonating asks for kim's free/busy as somebody else.
-func (s *scene) impersonating(who string) []byte {
+func (s *scene) impersonating(who string) []byte { return s.questionAs(who, "kim@"+domain) }
+
+// questionAs asks for one mailbox's free/busy as somebody, "" for nobody else.
+func (s *scene) questionAs(who, about string) []byte {
 	w := s.nextWeek()
 	zone := wintz.UTCRule
 	h := ews.Header{Version: "Exchange2013_SP1"}
@@ -71,7 +141,7 @@ func (s *scene) impersonating(who string) []byte {
 		h.Impersonate = &ews.ConnectingSID{Kind: "PrimarySmtpAddress", Value: who}
 	}
 	return ews.AppendGetUserAvailabilityRequest(nil, &ews.AvailabilityRequest{
-		Header: h, Zone: &zone, Mailboxes: []ews.MailboxData{{Address: "kim@" + domain, AttendeeType: "Required"}},
+		Header: h, Zone: &zone, Mailboxes: []ews.MailboxData{{Address: about, AttendeeType: "Required"}},
 		FreeBusy: &ews.FreeBusyOptions{Start: ews.DateTime{Time: w.Start}, End: ews.DateTime{Time: w.End}, IntervalMinutes: 30,
 			Views: []string{freebusy.ViewFreeBusyMerged.String()}},
 	})
@@ -102,6 +172,18 @@ func (s *scene) userBearer() *bearer {
 	b.actor.claims.set("scp", "EWS.AccessAsUser.All openid")
 	b.actor.claims.set("upn", "kim@"+domain)
 	return b
+}
+
+// inVersion2 makes a token of version 1 one of version 2.
+func (s *scene) inVersion2(f *forged) {
+	f.header = jsonObject{{"typ", "JWT"}, {"alg", "RS256"}, {"kid", s.authority.x5t()}}
+	for _, name := range []string{"appid", "appidacr", "app_displayname", "idp"} {
+		f.claims.del(name)
+	}
+	f.claims.set("iss", s.issuerV2(s.tenant))
+	f.claims.set("azp", s.app)
+	f.claims.set("azpacr", "2")
+	f.claims.set("ver", "2.0")
 }
 
 func set(name string, w want, claim string, v func(*scene) any) try {
@@ -166,7 +248,7 @@ func entraAttacks() []attack {
 			set("user information", refused(2000009), "iss", func(s *scene) any { return strings.Replace(s.issuer(s.tenant), "https://", "https://a@", 1) }),
 			set("the template", refused(2000009), "iss", func(s *scene) any { return s.issuer("{tenantid}") }),
 			set("the principal name of the authority in another tenant", refused(2000003), "iss", func(s *scene) any { return s.acs + "@" + s.other }),
-			set("version 2", accepted, "iss", func(s *scene) any { return "https://" + s.Lab.cloud.LoginHosts[0] + "/" + s.tenant + "/v2.0" }),
+			set("version 2 by its issuer only", refused(2000009), "iss", func(s *scene) any { return s.issuerV2(s.tenant) }),
 			set("version 2 of another tenant", refused(2000009), "iss", func(s *scene) any { return "https://" + s.Lab.cloud.LoginHosts[0] + "/" + s.other + "/v2.0" }),
 		}},
 		{name: "E: audience", start: start, tries: []try{
@@ -251,6 +333,222 @@ func entraAttacks() []attack {
 				b.actor.claims.add("roles", []string{"full_access_as_app"})
 				b.body = s.impersonating("lee@" + domain)
 			}, want{status: http.StatusInternalServerError, fault: "ErrorImpersonateUserDenied"}},
+		}},
+	}
+}
+
+// confusions are genuine parts of one kind of token in another.
+func confusions() []attack {
+	start := (*scene).entraBearer
+	start2 := func(s *scene) *bearer {
+		b := s.entraBearer()
+		s.inVersion2(b.actor)
+		return b
+	}
+	no := refused(2000001)
+	idToken := func(change func(*scene, *forged)) func(*scene, *forged) {
+		return func(s *scene, f *forged) {
+			for _, name := range []string{"appid", "appidacr", "app_displayname", "idtyp", "roles"} {
+				f.claims.del(name)
+			}
+			f.claims.set("aud", s.app)
+			for _, m := range []member{{"nonce", "n-0S6_WzA2Mj"}, {"at_hash", "77QmUPtjPfzWtF2AnpK9RQ"}, {"upn", "kim@" + domain}, {"email", "kim@" + domain},
+				{"preferred_username", "kim@" + domain}, {"roles", []string{"full_access_as_app"}}} {
+				f.claims.set(m.name, m.value)
+			}
+			f.claims.set("sub", "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ")
+			if change != nil {
+				change(s, f)
+			}
+		}
+	}
+	forResource := func(_ *scene, f *forged) { f.claims.set("aud", "https://partner.outlook.cn") }
+	return []attack{
+		{name: "E: versions", start: start, tries: []try{
+			set("no version", refused(2000009), "ver", is(nil)), set("version 2 in a token of version 1", refused(2000009), "ver", is("2.0")),
+			set("version 3", refused(2000009), "ver", is("3.0")), set("a number", refused(2000009), "ver", is(json.RawMessage("1.0"))),
+			actor("all of version 2", accepted, func(s *scene, f *forged) { s.inVersion2(f) }),
+			actor("azp beside appid", accepted, func(_ *scene, f *forged) { f.claims.add("azp", thirdApp) }),
+			actor("azp in place of appid", refused(2000006), func(s *scene, f *forged) {
+				f.claims.del("appid")
+				f.claims.add("azp", s.app)
+			}),
+			actor("azpacr in place of appidacr", refused(2000006), func(_ *scene, f *forged) {
+				f.claims.del("appidacr")
+				f.claims.add("azpacr", "2")
+			}),
+		}},
+		{name: "E: version 2", start: start2, tries: []try{
+			set("version 1", refused(2000009), "ver", is("1.0")), set("the issuer of version 1", refused(2000009), "iss", func(s *scene) any { return s.issuer(s.tenant) }),
+			set("the template of common", refused(2000009), "iss", func(s *scene) any { return s.issuerV2("{tenantid}") }),
+			set("common", refused(2000009), "iss", func(s *scene) any { return s.issuerV2("common") }),
+			set("another login host's", refused(2000009), "iss", func(s *scene) any { return "https://login.microsoftonline.com/" + s.tenant + "/v2.0" }),
+			set("no application", refused(2000006), "azp", is(nil)), set("a public client", refused(2000006), "azpacr", is("0")),
+			actor("appid in place of azp", refused(2000006), func(s *scene, f *forged) {
+				f.claims.del("azp")
+				f.claims.add("appid", s.app)
+			}),
+			actor("appid of another beside azp", accepted, func(_ *scene, f *forged) { f.claims.add("appid", directory.ExchangeAppID) }),
+			actor("the shared principal as azp, ours as appid", want{status: http.StatusForbidden}, func(s *scene, f *forged) {
+				f.claims.set("azp", directory.ExchangeAppID)
+				f.claims.add("appid", s.app)
+			}),
+			set("the id as audience", refused(2000003), "aud", is(directory.ExchangeAppID)),
+		}},
+		{name: "E F: what kind of token it is", start: start, tries: []try{
+			set("a user's", no, "idtyp", is("user")), set("another letter case", no, "idtyp", is("App")), set("a list", no, "idtyp", is([]string{"app"})), set("a device's", no, "idtyp", is("device")),
+			set("empty", no, "idtyp", is("")), set("not said, about itself", accepted, "idtyp", is(nil)),
+			actor("not said, about a user", no, func(_ *scene, f *forged) {
+				f.claims.del("idtyp")
+				f.claims.set("sub", "AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ")
+				f.claims.add("upn", "kim@"+domain)
+			}),
+			actor("not said, about nothing", no, func(_ *scene, f *forged) {
+				for _, name := range []string{"idtyp", "oid", "sub"} {
+					f.claims.del(name)
+				}
+			}),
+			actor("an application's with a scope", no, func(_ *scene, f *forged) {
+				f.claims.add("scp", "EWS.AccessAsUser.All")
+				f.claims.add("upn", "kim@"+domain)
+			}),
+			actor("a user's with a scope and roles", refused(2000005), func(_ *scene, f *forged) {
+				f.claims.set("idtyp", "user")
+				f.claims.add("scp", "EWS.AccessAsUser.All")
+				f.claims.add("upn", "alice@"+domain) // no mailbox of the cloud
+			}),
+			actor("roles in another claim", refused(2000008), func(_ *scene, f *forged) {
+				f.claims.del("roles")
+				f.claims.add("wids", []string{"full_access_as_app"})
+			}),
+			set("the id of the role", refused(2000008), "roles", is([]string{directory.RoleFullAccessAsApp.ID})),
+		}},
+		{name: "E F: ID tokens", start: start, tries: []try{
+			actor("of the application", refused(2000003), idToken(nil)),
+			actor("for this server", refused(2000006), idToken(forResource)),
+			actor("with an application", no, idToken(func(s *scene, f *forged) {
+				forResource(s, f)
+				f.claims.add("appid", s.app)
+			})),
+			actor("with an application that proved itself", no, idToken(func(s *scene, f *forged) {
+				forResource(s, f)
+				f.claims.add("appid", s.app)
+				f.claims.add("appidacr", "2")
+			})),
+			actor("of version 2", refused(2000003), idToken(func(s *scene, f *forged) {
+				s.inVersion2(f)
+				f.claims.set("aud", s.app)
+			})),
+		}},
+		{name: "A11 A12: the keys are common to all tenants", start: start, tries: []try{
+			actor("a tenant without AuthServer of Entra", refused(2000009), func(s *scene, f *forged) {
+				f.claims.set("iss", s.issuer(s.other))
+				f.claims.set("tid", s.other)
+			}),
+			actor("the same in version 2", refused(2000009), func(s *scene, f *forged) {
+				s.inVersion2(f)
+				f.claims.set("iss", s.issuerV2(s.other))
+				f.claims.set("tid", s.other)
+			}),
+			actor("no tenant at all", refused(2000009), func(_ *scene, f *forged) {
+				f.claims.set("iss", "https://sts.chinacloudapi.cn/")
+				f.claims.del("tid")
+			}),
+			{"claims of ACS in an issuer of Entra", func(s *scene, b *bearer) {
+				b.actor = s.actorFor(s.Lab.cloud.EWSHost)
+				b.actor.claims.set("iss", s.issuer(s.tenant))
+			}, refused(2000009)},
+			{"claims of Entra in an issuer of ACS", func(s *scene, b *bearer) { b.actor.claims.set("iss", s.acs+"@"+s.tenant) }, refused(2000003)},
+			{"claims of Entra, issuer and audience of ACS", func(s *scene, b *bearer) {
+				b.actor.claims.set("iss", s.acs+"@"+s.tenant)
+				b.actor.claims.set("aud", directory.ExchangeAppID+"/"+s.Lab.cloud.EWSHost+"@"+s.tenant)
+			}, refused(2000006)},
+		}},
+		{name: "A11 A12: another tenant of the cloud trusts Entra, too", start: start, with: func(t *testing.T, s *scene) {
+			s.change(t, cloud, s.hosted2, func(o *directory.Organization) {
+				o.AuthServers = append(o.AuthServers, directory.AuthServer{
+					Common: directory.Common{Name: "EvoSTS"}, Type: directory.AuthServerAzureAD, Enabled: true, IssuerIdentifier: s.issuer(s.other), Realm: s.other,
+					TokenIssuingEndpoint: "https://" + s.Lab.cloud.LoginHosts[0] + "/common/oauth2/token", CertificateStrings: []string{s.authority.base64()},
+				})
+			})
+		}, tries: []try{
+			actor("the issuer of one, the tenant of the other", refused(2000009), func(s *scene, f *forged) { f.claims.set("iss", s.issuer(s.other)) }),
+			actor("the tenant of one, the issuer of the other", refused(2000009), func(s *scene, f *forged) { f.claims.set("tid", s.other) }),
+			{"its token for a user of ours", func(s *scene, b *bearer) {
+				b.actor.claims.set("iss", s.issuer(s.other))
+				b.actor.claims.set("tid", s.other)
+			}, want{status: http.StatusInternalServerError, fault: "ErrorNonExistentMailbox"}},
+			{"its user's token, with our user", func(s *scene, b *bearer) {
+				*b = *s.userBearer()
+				b.actor.claims.set("iss", s.issuer(s.other))
+				b.actor.claims.set("tid", s.other)
+			}, refused(2000005)},
+		}},
+	}
+}
+
+// premisesAttacks are tokens of Entra at an organization on premises, where the
+// application has to be a partner, and the actor tokens of 2014 that it takes
+// still.
+func premisesAttacks() []attack {
+	start := func(s *scene) *bearer {
+		b := s.entraBearer()
+		b.host = mailHost
+		b.actor.claims.set("aud", "https://"+mailHost)
+		b.actor.claims.set("appid", directory.ExchangeAppID)
+		b.body = s.questionAs("bob@"+domain, "alice@"+domain)
+		return b
+	}
+	atPremises := func(fn func(*scene, *directory.Organization)) func(*testing.T, *scene) {
+		return func(t *testing.T, s *scene) {
+			s.change(t, onprem, s.premises, func(o *directory.Organization) { fn(s, o) })
+		}
+	}
+	return []attack{
+		{name: "E: on premises", start: start, tries: []try{
+			set("an application that is no partner", refused(2000006), "appid", func(s *scene) any { return s.app }),
+			set("the cloud's audience", refused(2000003), "aud", is("https://partner.outlook.cn")), set("a sibling's", refused(2000003), "aud", is("https://"+mail2Host)),
+			actor("another tenant", refused(2000009), func(s *scene, f *forged) {
+				f.claims.set("iss", s.issuer(s.other))
+				f.claims.set("tid", s.other)
+			}),
+			set("the tenant by its domain", refused(2000009), "tid", is(domain)),
+			set("no role", refused(2000008), "roles", is(nil)), set("a user's", refused(2000001), "idtyp", is("user")),
+			signedBy("a partner that is trusted directly", refused(2000000), func(s *scene) (*signingKey, *signingKey) { return s.partner, s.partner }),
+			actor("issued by the partner", refused(2000009), func(s *scene, f *forged) {
+				f.key = s.partner
+				f.header.set("x5t", s.partner.x5t())
+				f.claims.set("iss", "https://"+partnerRealm+"/")
+			}),
+		}},
+		{name: "A33: on premises, the partner application is disabled", start: start, with: atPremises(func(_ *scene, o *directory.Organization) {
+			for i := range o.PartnerApplications {
+				o.PartnerApplications[i].Enabled = o.PartnerApplications[i].Name != exchangeName
+			}
+		}), tries: []try{{"the token", same, refused(2000006)}}},
+		{name: "A33: on premises, the partner application is of another tenant", start: start, with: atPremises(func(s *scene, o *directory.Organization) {
+			for i := range o.PartnerApplications {
+				if p := &o.PartnerApplications[i]; p.Name == exchangeName {
+					p.Realm = s.other
+				}
+			}
+		}), tries: []try{{"the token", same, refused(2000006)}}},
+		{name: "A13: on premises, the AuthServer of Entra is disabled", start: start, with: atPremises(func(_ *scene, o *directory.Organization) {
+			for i := range o.AuthServers {
+				o.AuthServers[i].Enabled = o.AuthServers[i].Type != directory.AuthServerAzureAD
+			}
+		}), tries: []try{{"the token", same, refused(2000009)}}},
+		{name: "A10 A14: actor tokens of 2014 on premises", tries: []try{
+			{"tenant swap", func(s *scene, b *bearer) {
+				b.outer.claims.set("iss", directory.ExchangeAppID+"@"+s.other)
+				b.aud(directory.ExchangeAppID + "/" + mailHost + "@" + s.tenant)
+			}, refused(2000004)},
+			signedBy("the application's own key", refused(2000000), func(s *scene) (*signingKey, *signingKey) { return s.org, s.org }),
+			{"contoso's application as the actor", func(s *scene, b *bearer) {
+				b.actor.claims.set("nameid", s.app+"@"+s.tenant)
+				b.outer.claims.set("iss", s.app+"@"+s.tenant)
+			}, refused(2000006)},
+			{"a token of Entra as the actor", func(s *scene, b *bearer) { b.actor = start(s).actor }, refused(2000009)},
 		}},
 	}
 }
@@ -385,6 +683,119 @@ func appAttacks() []grantAttack {
 			scope("without resource", badResource, "/.default"), scope("nobody's", badResource, "https://"+evilHost+"/.default"),
 			scope("only openid", badScope(1002012), "openid"), scope("none", badRequest(900144), ""),
 		}},
+	}
+}
+
+// assertionAttacks are client assertions that were made for something else, or used before.
+func assertionAttacks() []grantAttack {
+	v1 := func(s *scene) *grantForm { return s.appGrant(oidc.V1) }
+	v2 := func(s *scene) *grantForm { return s.appGrant(oidc.V2) }
+	again := func(later time.Duration) func(*scene, *grantForm) {
+		return func(s *scene, g *grantForm) {
+			text := g.assertion.String()
+			g.assertion.text = func(string) string { return text }
+			s.expectGrant(s.t, "first", s.requestToken(s.t, g), denied{})
+			s.later(s.t, later)
+		}
+	}
+	badProof := badClient(700027)
+	audOf := func(name string, w denied, v func(*scene) string) grantTry {
+		return claim("for "+name, w, "aud", func(s *scene) any { return v(s) })
+	}
+	login := func(s *scene) string { return "https://" + s.Lab.cloud.LoginHosts[0] }
+	tries := []grantTry{
+		{"once more within its life", again(time.Minute), denied{}}, // and is logged: programs do send again
+		{"the jti of another one", func(s *scene, g *grantForm) {
+			first := s.appGrant(oidc.V1)
+			first.assertion.claims.set("jti", "a-jti-that-comes-twice")
+			s.expectGrant(s.t, "first", s.requestToken(s.t, first), denied{})
+			g.assertion.claims.set("jti", "a-jti-that-comes-twice")
+		}, denied{}},
+		audOf("the other version's endpoint", denied{}, func(s *scene) string { return login(s) + oidc.V2.TokenPath(s.tenant) }),
+		audOf("the endpoint by domain", denied{}, func(s *scene) string { return login(s) + oidc.V1.TokenPath(domain) }),
+		audOf("the tenant's issuer", denied{}, func(s *scene) string { return login(s) + "/" + s.tenant + "/v2.0" }),
+		audOf("common", badClient(700023), func(s *scene) string { return login(s) + oidc.V1.TokenPath("common") }),
+		audOf("another tenant by domain", badClient(700023), func(s *scene) string { return login(s) + oidc.V2.TokenPath(otherDomain) }),
+		audOf("the endpoint of ACS", badClient(700023), func(s *scene) string { return "https://" + s.Lab.cloud.ACSHost + "/" + s.tenant + "/tokens/OAuth/2" }),
+		audOf("the authorize endpoint", badClient(700023), func(s *scene) string { return login(s) + "/" + s.tenant + "/oauth2/authorize" }),
+		audOf("a path behind the endpoint", badClient(700023), func(s *scene) string { return login(s) + oidc.V1.TokenPath(s.tenant) + "/" }),
+		audOf("a query", badClient(700023), func(s *scene) string { return login(s) + oidc.V1.TokenPath(s.tenant) + "?x" }),
+		audOf("user information", badClient(700023), func(s *scene) string {
+			return strings.Replace(login(s), "https://", "https://x@", 1) + oidc.V1.TokenPath(s.tenant)
+		}),
+		audOf("another port", badClient(700023), func(s *scene) string { return login(s) + ":444" + oidc.V1.TokenPath(s.tenant) }),
+		assertion("PS256 with x5t#S256", denied{}, func(s *scene, f *forged) { signPS256(s, f, s.org) }),
+		assertion("PS256 of nobody, with our x5t#S256", badProof, func(s *scene, f *forged) {
+			signPS256(s, f, s.nobody)
+			f.header.set("x5t#S256", sha256Of(s.org))
+		}),
+		assertion("PS256 of nobody", badProof, func(s *scene, f *forged) { signPS256(s, f, s.nobody) }),
+		assertion("PS256 of another tenant", badProof, func(s *scene, f *forged) { signPS256(s, f, s.otherOrg) }),
+		assertion("a signature of PS256 called RS256", badProof, func(s *scene, f *forged) {
+			signPS256(s, f, s.org)
+			f.header.set("alg", "RS256")
+		}),
+		assertion("PS256 with a salt of no bytes", badProof, func(s *scene, f *forged) { signPSS(s, f, s.org, crypto.SHA256, 0) }),
+		assertion("PS256 with SHA-384", badProof, func(s *scene, f *forged) { signPSS(s, f, s.org, crypto.SHA384, 48) }),
+		assertion("PS384", badClient(50027), func(s *scene, f *forged) {
+			signPSS(s, f, s.org, crypto.SHA384, 48)
+			f.header.set("alg", "PS384")
+		}),
+		assertion("x5t#S256 of SHA-1", badProof, func(s *scene, f *forged) { f.header.add("x5t#S256", s.org.x5t()) }),
+		assertion("x5t of SHA-256", badProof, func(s *scene, f *forged) { f.header.set("x5t", sha256Of(s.org)) }),
+		assertion("x5t#S256 is empty", badProof, func(_ *scene, f *forged) { f.header.add("x5t#S256", "") }),
+		assertion("x5t#S256 is a number", badProof, func(_ *scene, f *forged) { f.header.add("x5t#S256", 1) }),
+		assertion("X5T#S256", malformed, func(s *scene, f *forged) {
+			f.header.add("x5t#S256", sha256Of(s.org))
+			f.header.add("X5T#S256", sha256Of(s.nobody))
+		}),
+		{"a token that was issued", func(s *scene, g *grantForm) { g.assertion = s.entraBearer().actor }, badClient(700021)},
+		{"a token that was issued, about itself", func(s *scene, g *grantForm) {
+			g.assertion = s.entraBearer().actor
+			g.assertion.claims.set("iss", s.app)
+			g.assertion.claims.set("sub", s.app)
+		}, badProof},
+		{"an assertion for ACS", func(s *scene, g *grantForm) { g.assertion = s.assertionOf(s.org, s.tenant) }, badClient(700021)},
+	}
+	return []grantAttack{
+		{name: "A41 client assertions, version 1", start: v1, tries: tries},
+		{name: "A41 client assertions, version 2", start: v2, tries: tries},
+		{name: "A41 a client assertion after its life", start: v2, tries: []grantTry{{"again", again(10 * time.Minute), badClient(700024)}}},
+		{name: "A41 a client assertion at ACS", tries: []grantTry{
+			{"as it is", func(s *scene, g *grantForm) { g.assertion = s.appAssertion(oidc.V1) }, badClient(50027)},
+			{"with the audience of ACS", func(s *scene, g *grantForm) {
+				g.assertion = s.appAssertion(oidc.V1)
+				g.assertion.claims.set("aud", s.acs+"/"+s.Lab.cloud.ACSHost+"@"+s.tenant)
+			}, badClient(50027)},
+			{"in the name of Exchange", func(s *scene, g *grantForm) {
+				g.assertion = s.appAssertion(oidc.V1)
+				g.assertion.claims.set("aud", s.acs+"/"+s.Lab.cloud.ACSHost+"@"+s.tenant)
+				g.assertion.claims.set("iss", directory.ExchangeAppID+"@"+s.tenant)
+			}, badKey},
+		}, start: func(s *scene) *grantForm {
+			g := s.grant() // the cloud's own: no key of contoso is Exchange's any more
+			g.assertion = s.assertionOf(s.cloudOrg, s.tenant)
+			g.form.Set("resource", directory.ExchangeAppID+"/"+mailHost+"@"+s.tenant)
+			return g
+		}},
+	}
+}
+
+// signPS256 signs as newer libraries do (oauth-s2s reference 3.4).
+func signPS256(s *scene, f *forged, k *signingKey) {
+	signPSS(s, f, k, crypto.SHA256, rsa.PSSSaltLengthEqualsHash)
+}
+
+func signPSS(_ *scene, f *forged, k *signingKey, h crypto.Hash, salt int) {
+	f.header = jsonObject{{"typ", "JWT"}, {"alg", "PS256"}, {"x5t#S256", sha256Of(k)}}
+	f.sign = func(in string) string {
+		d := h.New()
+		d.Write([]byte(in))
+		sig, err := rsa.SignPSS(rand.Reader, k.key, h, d.Sum(nil), &rsa.PSSOptions{SaltLength: salt})
+		if err != nil {
+			panic(err)
+		}
+		return b64(string(sig))
 	}
 }
 

@@ -65,7 +65,8 @@ type scene struct {
 	tenant, other             string          // GUIDs of the realms of contoso and fabrikam
 	premises, hosted, hosted2 directory.OrgID // contoso, contoso in the cloud, fabrikam in the cloud
 	acs                       string          // pid of the authorization server
-	app                       string          // contoso's own application in its tenant; edition 2025
+	app                       string          // contoso's own application in its tenant; from edition 2025 on
+	closed                    bool            // the cloud answers who is let in with 403
 
 	authority, org, cloudOrg, otherOrg, partner, nobody *signingKey
 
@@ -192,7 +193,9 @@ func newScene(t *testing.T, edition string) *scene {
 	must("fabrikam", err)
 	s.tenant, s.other, s.acs = realm.ID, other.Object.ID, s.Lab.cloud.ACSPrincipalID
 	s.premises, s.hosted, s.hosted2 = org.ID, cloudOrg.ID, fabrikam.Object.ID
-	_, err = cloudAdmin.Admin.NewServer(ctx, operator, s.hosted2, server("CLOUD", cloudVersion, s.Lab.cloud.EWSHost))
+	front := server("CLOUD", cloudVersion, s.Lab.cloud.EWSHost)
+	front.EWSApplications = ewsApplications[edition]
+	_, err = cloudAdmin.Admin.NewServer(ctx, operator, s.hosted2, front)
 	must("server", err)
 	_, err = cloudAdmin.Admin.NewMailbox(ctx, operator, s.hosted2, admin.MailboxParams{Name: "uma", Primary: "uma@" + otherDomain, TimeZone: chinaZone, Password: rand.Text()})
 	must("mailbox", err)

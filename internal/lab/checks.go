@@ -90,7 +90,7 @@ func (l *Lab) addRefusable(r *Report, name string, to deploymentName, detail str
 	case err == nil:
 		r.add(l.o.Out, name, "", fmt.Errorf("the cloud answered, and ought to refuse: %s", detail))
 	case !strings.Contains(err.Error(), refusal):
-		r.add(l.o.Out, name, "", fmt.Errorf("want status %s: %w", refusal, err))
+		r.add(l.o.Out, name, "", fmt.Errorf("want a refusal with %s: %w", refusal, err))
 	default:
 		r.add(l.o.Out, name, explain(err.Error())+": "+strings.Join(strings.Fields(err.Error()), " "), nil)
 	}

@@ -74,9 +74,9 @@ func TestEditionsAreChecked(t *testing.T) {
 	if _, err := lab.Start(t.Context(), o); !errors.Is(err, lab.ErrUsage) {
 		t.Errorf("an edition that does not exist: %v", err)
 	}
-	o.Edition, o.Fault = lab.Edition2026, "missing-spn"
+	o.Edition, o.Fault = lab.Edition2026, "missing-application"
 	if _, err := lab.Start(t.Context(), o); !errors.Is(err, lab.ErrUsage) {
-		t.Errorf("a fault of edition 2014 in 2026: %v", err)
+		t.Errorf("a fault of edition 2025 in 2026: %v", err)
 	}
 	o.Edition, o.Fault, o.Dir = lab.Edition2025, "", filepath.Join(t.TempDir(), "world")
 	l, err := lab.Start(t.Context(), o)

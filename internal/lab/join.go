@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"time"
@@ -271,90 +270,17 @@ func (l *Lab) join(ctx context.Context, r *Report) (err error) {
 	t := l.transcript(&indent{to: l.o.Out})
 	defer func() { err = errors.Join(err, t.close()) }()
 	for _, s := range stepsOf(l.o.Steps) {
-		if s.fault != "" && s.fault == l.o.Fault {
+		if s.leftOut(l.o.Fault) {
 			fmt.Fprintf(l.o.Out, "left out  %s\n", s.name)
 			continue
 		}
 		r.add(l.o.Out, s.name, "", l.runStep(ctx, t, s))
 	}
+	if err := l.spoilCloud(ctx); err != nil {
+		return err
+	}
 	l.state.Joined = r.Failed == 0
 	return l.saveState()
-}
-
-// runStep runs one step, in the way that the lab's fault spoils it.
-func (l *Lab) runStep(ctx context.Context, t *transcript, s step) error {
-	switch {
-	case l.o.Fault == faultExpired && s.script == exportScript:
-		if err := l.expire(ctx); err != nil {
-			return err
-		}
-	case l.o.Fault == faultExpired && s.script == uploadScript:
-		if err := t.run(ctx, s.in, "Connect-MsolService"); err != nil { // the next step needs it
-			return err
-		}
-		return l.uploadExpired(ctx)
-	case l.o.Fault == faultKey && s.script == uploadScript:
-		cert, err := trust.NewSigningCertificate(trust.ExchangeCertificateSubject, l.o.Now(), l.o.Now().AddDate(5, 0, 0))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(l.o.Dir, driveName, "OAuthConfig", "OAuthCert.cer"), cert.DER, 0o600); err != nil {
-			return err
-		}
-	}
-	return t.step(ctx, s)
-}
-
-// expire makes a certificate current that has expired. No operation does that.
-func (l *Lab) expire(ctx context.Context) error {
-	org, err := l.organization(ctx, onprem)
-	if err != nil {
-		return err
-	}
-	now := l.o.Now()
-	cert, err := trust.NewSigningCertificate(trust.ExchangeCertificateSubject, now.AddDate(-5, 0, -3), now.AddDate(0, 0, -3))
-	if err != nil {
-		return err
-	}
-	_, err = l.deployments[onprem].Store.UpdateOrganization(ctx, org.ID, func(o *directory.Organization) error {
-		o.Certificates = append(o.Certificates, cert)
-		o.AuthConfig.CurrentCertificateThumbprint = cert.Thumbprint
-		return nil
-	})
-	return err
-}
-
-// uploadExpired is step 4 as it was while the certificate was valid.
-func (l *Lab) uploadExpired(ctx context.Context) error {
-	org, err := l.organization(ctx, onprem)
-	if err != nil {
-		return err
-	}
-	der, err := currentCertificate(org)
-	if err != nil {
-		return err
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return err
-	}
-	store := l.deployments[authorize].Store
-	realm, err := store.Realm(ctx, initial)
-	if err != nil {
-		return err
-	}
-	_, err = store.UpdateRealm(ctx, realm.ID, func(r *directory.Realm) error {
-		for i := range r.Principals {
-			if p := &r.Principals[i]; p.AppPrincipalID == directory.ExchangeAppID {
-				p.KeyCredentials = append(p.KeyCredentials, directory.KeyCredential{
-					KeyID: "00000000-0000-4000-8000-00000000e0a1", Type: "Asymmetric", Usage: "Verify", Value: der,
-					StartDate: cert.NotBefore, EndDate: cert.NotAfter,
-				})
-			}
-		}
-		return nil
-	})
-	return err
 }
 
 // describe fills lab.json and writes it.

@@ -27,6 +27,7 @@ import (
 	"busybridge/internal/dial/safehttp"
 	"busybridge/internal/directory"
 	"busybridge/internal/serve/opsserver"
+	"busybridge/internal/trust"
 )
 
 // ErrUsage marks options that make no sense.
@@ -45,6 +46,7 @@ type Options struct {
 	Fault   string           // one of Faults; "" is none
 	Now     func() time.Time // required
 	Log     *slog.Logger     // required
+	Ticks   trust.Ticks      // of the tasks that look after keys; nil: those of the machine's clock
 	Out     io.Writer        // required; lines for people
 	// Strangers are further hosts, of none of the deployments, that the world can
 	// reach as others on the Internet; by name. For tests.
@@ -98,11 +100,12 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	if !slices.Contains(Editions(), o.Steps) {
 		return nil, fmt.Errorf("%w: no edition %q has steps", ErrUsage, o.Steps)
 	}
-	if o.Fault != "" && !knownFault(o.Fault) {
+	switch f, ok := knownFault(o.Fault); {
+	case o.Fault == "":
+	case !ok:
 		return nil, fmt.Errorf("%w: no fault is called %q; see: busybridge lab --fault list", ErrUsage, o.Fault)
-	}
-	if o.Fault != "" && o.Edition != Edition2014 {
-		return nil, fmt.Errorf("%w: faults break steps of edition %s, not of %s", ErrUsage, Edition2014, o.Edition)
+	case !slices.Contains(f.Editions, o.Edition) || !slices.Contains(f.Editions, o.Steps):
+		return nil, fmt.Errorf("%w: the fault %s is of edition %s, not of %s", ErrUsage, f.Name, strings.Join(f.Editions, " and "), o.Edition)
 	}
 	if o.Port < 0 || o.Port > 65535 {
 		return nil, fmt.Errorf("%w: port %d", ErrUsage, o.Port)
@@ -285,7 +288,7 @@ func (l *Lab) open(ctx context.Context, name deploymentName) (*opsserver.Server,
 	log := l.o.Log.With("deployment", string(name))
 	registry := opsserver.NewRegistry()
 	d, err := app.Open(ctx, app.Settings{
-		StorePath: storeFile(l.o.Dir, name), SealKey: l.state.SealKey, Roles: []string{role}, Now: l.o.Now, Log: log, Registerer: registry,
+		StorePath: storeFile(l.o.Dir, name), SealKey: l.state.SealKey, Roles: []string{role}, Now: l.o.Now, Log: log, Ticks: l.o.Ticks, Registerer: registry,
 		Dial: safehttp.Config{Roots: l.ca.pool(), ConnectTo: l.file.ConnectTo()},
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,20 +45,54 @@ func TestOnceHolds(t *testing.T) {
 	}
 }
 
+// causes are what a fault has to be called by the check that it breaks, by edition;
+// "": the edition has not the fault, or it shows as in the one before.
+var causes = []struct{ fault, in2014, in2025, in2026 string }{
+	{"missing-auth-server", "step 1", "trusts no authorization server", ""},
+	{"disabled-partner-application", "partner application is unknown or disabled", "is missing or disabled in the organization at mail", ""},
+	{"expired-certificate", "has expired", "has expired", ""},
+	{"wrong-key-credential", "no key credential for the certificate", "is no key credential of the service principal", ""},
+	{"missing-app-role", "", "has not the role full_access_as_app in its tenant", "has not the role full_access_as_app in its tenant"},
+	{"missing-application", "", "run here Set-AuthServer \"EvoSTS\" -ApplicationIdentifier", ""},
+	{"wrong-application", "", "00000000-0000-4000-8000-0000000000a1 is missing or disabled in the tenant", ""},
+	{"uncovered-domain", "", "is for the domains contoso.com, and no enabled connector leads", ""},
+	{"missing-spn", "not among the ServicePrincipalNames", "not among the ServicePrincipalNames", ""},
+	{"missing-connector", "step 6", "step 6", "step 6"},
+	{"stale-keys", "", "has stale keys of the authorization server", ""},
+	{"disabled-entra", "", "no enabled AuthServer for the issuer", ""},
+	{"not-in-allow-list", "", "Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs", ""},
+	{"ews-disabled", "", "Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs", "Get-OrganizationConfig: EwsEnabled"},
+}
+
 // TestOnceNamesTheCause breaks one step at a time.
-func TestOnceNamesTheCause(t *testing.T) {
-	causes := map[string]string{
-		"missing-auth-server":          "step 1",
-		"disabled-partner-application": "partner application is unknown or disabled",
-		"expired-certificate":          "has expired",
-		"wrong-key-credential":         "no key credential for the certificate",
-		"missing-spn":                  "not among the ServicePrincipalNames",
-		"missing-connector":            "step 6",
+func TestOnceNamesTheCause(t *testing.T) { namesTheCause(t, lab.Edition2014) }
+
+// TestOnceNamesTheCauseIn2025 is the same where on premises asks as an application
+// of its own.
+func TestOnceNamesTheCauseIn2025(t *testing.T) { namesTheCause(t, lab.Edition2025) }
+
+// TestOnceNamesTheCauseIn2026 is the same where the cloud is closed even so: what
+// goes wrong before is told nevertheless.
+func TestOnceNamesTheCauseIn2026(t *testing.T) { namesTheCause(t, lab.Edition2026) }
+
+func namesTheCause(t *testing.T, edition string) {
+	if testing.Short() && edition != lab.Edition2014 {
+		t.Skip("many worlds")
 	}
-	for _, f := range lab.Faults() {
+	for i, f := range lab.Faults() {
+		if f.Name != causes[i].fault {
+			t.Fatalf("fault %s has no cause here", f.Name)
+		}
+		want := map[string]string{lab.Edition2014: causes[i].in2014, lab.Edition2025: causes[i].in2025, lab.Edition2026: causes[i].in2026}[edition]
+		if has := slices.Contains(f.Editions, edition); !has && want != "" || has && want == "" && edition != lab.Edition2026 {
+			t.Errorf("fault %s is of editions %v", f.Name, f.Editions)
+		}
+		if want == "" {
+			continue
+		}
 		t.Run(f.Name, func(t *testing.T) {
 			o := options(t)
-			o.Fault = f.Name
+			o.Edition, o.Fault = edition, f.Name
 			r, err := lab.Once(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)
@@ -70,14 +105,14 @@ func TestOnceNamesTheCause(t *testing.T) {
 				if strings.HasPrefix(c.Name, "step") {
 					t.Errorf("%s failed: %s", c.Name, c.Error)
 				}
-				if strings.Contains(c.Cause, causes[f.Name]) {
+				if strings.Contains(c.Cause, want) {
 					named++
 				} else if c.Cause == "" {
 					t.Errorf("%s: no cause is named for %s", c.Name, c.Error)
 				}
 			}
-			if named == 0 || causes[f.Name] == "" {
-				t.Errorf("no check names the cause %q: %+v", causes[f.Name], r.Checks)
+			if named == 0 {
+				t.Errorf("no check names the cause %q: %+v", want, r.Checks)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,19 +21,84 @@ import (
 	"busybridge/internal/ps/object"
 )
 
-// A movable clock runs, and can be put forward while nobody asks: a question that
-// days pass in would fail for that.
+// A movable clock runs, and can be put forward: by minutes while people ask, by
+// days while nobody does, for a question that days pass in would fail for that. The
+// tasks of the deployments are woken by it as by a clock that ran there.
 type movable struct {
 	ahead  atomic.Int64
 	asking sync.RWMutex // held by those who ask
+
+	mu    sync.Mutex // guards the rest
+	more  *sync.Cond // told of every new task
+	tasks []*task
+}
+
+// A task waits for c every so often.
+type task struct {
+	every time.Duration
+	next  time.Time
+	c     chan time.Time
+	ended chan struct{}
+}
+
+func newMovable() *movable {
+	c := &movable{}
+	c.more = sync.NewCond(&c.mu)
+	return c
 }
 
 func (c *movable) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
+// ticks implements trust.Ticks.
+func (c *movable) ticks(every time.Duration) (<-chan time.Time, func()) {
+	t := &task{every, c.now().Add(every), make(chan time.Time), make(chan struct{})}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tasks = append(c.tasks, t)
+	c.more.Broadcast()
+	return t.c, sync.OnceFunc(func() { close(t.ended) })
+}
+
+// forward lets days pass in which nobody asks.
 func (c *movable) forward(d time.Duration) {
 	c.asking.Lock()
-	defer c.asking.Unlock()
 	c.ahead.Add(int64(d))
+	c.asking.Unlock()
+	c.wake(false)
+}
+
+// jump puts the clock forward at once.
+func (c *movable) jump(d time.Duration) {
+	c.ahead.Add(int64(d))
+	c.wake(false)
+}
+
+// wake wakes the tasks whose time has come, or all. A task that is woken has ended
+// what it was woken for before.
+func (c *movable) wake(all bool) {
+	c.mu.Lock()
+	tasks := slices.Clone(c.tasks)
+	c.mu.Unlock()
+	now := c.now()
+	for _, t := range tasks {
+		if !all && now.Before(t.next) {
+			continue
+		}
+		t.next = now.Add(t.every)
+		select {
+		case t.c <- now:
+		case <-t.ended:
+		}
+	}
+}
+
+// await waits until n tasks run.
+func (c *movable) await(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.tasks) < n {
+		c.more.Wait()
+	}
 }
 
 // An inquiry asks without pause until it is stopped.
@@ -84,11 +150,12 @@ func (q *inquiry) await(ctx context.Context, n int) {
 // TestRollOverFailsNoQuestion asks in both directions without pause, with tokens
 // that are kept and with new ones, while the certificates of both organizations and
 // the keys of the authorization server change twice: the first time by themselves
-// at their dates, the second time by hand.
+// at their dates, the second time by hand. Metadata is read again by nobody but the
+// tasks that always run, and the dates come while questions are under way.
 func TestRollOverFailsNoQuestion(t *testing.T) {
-	clock := &movable{}
+	clock := newMovable()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
-	l, err := Start(t.Context(), Options{Now: clock.now, Log: log, Out: io.Discard})
+	l, err := Start(t.Context(), Options{Now: clock.now, Ticks: clock.ticks, Log: log, Out: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,30 +170,33 @@ func TestRollOverFailsNoQuestion(t *testing.T) {
 	w := newRollOver(t, l, clock)
 	defer w.stop()
 
+	clock.await(9)
 	first := w.keys()
 	w.stageAll(false)
 	w.settle()
-	clock.forward(9 * time.Hour) // everybody has read the metadata again by then
-	w.refreshMetadata()
-	clock.forward(3 * 24 * time.Hour)
-	w.settle() // new tokens, of the old keys
-	w.fresh.Lock()
-	w.check() // the dates have come
-	w.refreshMetadata()
-	w.settle() // with tokens that are kept, of the old keys
+	clock.forward(7*time.Hour + 50*time.Minute)
+	w.pass(30 * time.Minute) // everybody reads the metadata again
+	w.haveRead()
+	clock.forward(39 * time.Hour)
+	w.settle()     // new tokens, of the old key
+	w.fresh.Lock() // from here on with those that are kept
+	w.pass(70 * time.Minute)
+	if now := w.keys(); now.authority == first.authority || now.cloud != first.cloud {
+		t.Errorf("after the date of the authority: %+v, before %+v; want a new key of the authority alone", now, first)
+	}
 	w.fresh.Unlock()
-	w.settle() // with new ones
+	w.settle() // with new ones, of the new key
+	clock.forward(23 * time.Hour)
+	w.pass(70 * time.Minute) // over the date of the two organizations
 	second := w.keys()
-	if second.authority == first.authority || second.cloud == first.cloud {
-		t.Errorf("at their dates: %+v, before %+v; want new keys of the authority and of the cloud", second, first)
+	if second.cloud == first.cloud {
+		t.Error("the cloud still signs with the first certificate, although the date of the next has come")
 	}
 	if second.onprem != first.onprem {
 		t.Error("on premises signs with a certificate that the authorization server does not know")
 	}
 	w.publishOnPremises()
-	clock.forward(11 * time.Minute) // a roll-over that waits is tried every ten
-	w.check()
-	w.settle()
+	w.pass(20 * time.Minute) // a roll-over that waits is tried every ten
 	if second = w.keys(); second.onprem == first.onprem {
 		t.Error("on premises still signs with the first certificate, although the authorization server knows the next")
 	}
@@ -134,20 +204,17 @@ func TestRollOverFailsNoQuestion(t *testing.T) {
 	w.settle()
 
 	w.stageAll(true)
-	clock.forward(9 * time.Hour)
-	w.refreshMetadata()
-	w.settle()
+	clock.forward(7*time.Hour + 50*time.Minute)
+	w.pass(30 * time.Minute)
+	w.haveRead()
 	w.publishAll()
-	w.settle()
-	w.refreshMetadata()
-	w.settle()
+	w.pass(20 * time.Minute)
 	third := w.keys()
 	if third.authority == second.authority || third.cloud == second.cloud || third.onprem == second.onprem {
 		t.Errorf("by hand: %+v, before %+v; want new keys everywhere", third, second)
 	}
 	clock.forward(50 * time.Hour)
-	w.check()
-	w.settle()
+	w.pass(20 * time.Minute)
 	if third = w.keys(); third.published != 1 {
 		t.Errorf("the authorization server publishes %d keys long after the last change, want 1", third.published)
 	}
@@ -238,14 +305,17 @@ func (w *rollOver) add(name string, hold *sync.RWMutex, ask func(context.Context
 }
 
 // settle lets everybody who may ask do so some times.
-func (w *rollOver) settle() {
+func (w *rollOver) settle() { w.settleFor(3) }
+
+// settleFor waits until everybody who may ask has begun and ended n more questions.
+func (w *rollOver) settleFor(n int) {
 	open := w.fresh.TryRLock()
 	if open {
 		w.fresh.RUnlock()
 	}
 	for _, q := range w.inquiries {
 		if open || q.hold == nil {
-			q.await(w.ctx, 3)
+			q.await(w.ctx, n)
 		}
 	}
 }
@@ -333,23 +403,36 @@ func (w *rollOver) publishAll() {
 	w.shell(onprem, "Set-AuthConfig -PublishCertificate")
 }
 
-// refreshMetadata is what every organization does every eight hours.
-func (w *rollOver) refreshMetadata() {
-	w.t.Helper()
-	for _, name := range []deploymentName{onprem, cloud} {
-		o := w.organization(name)
-		for i := range o.AuthServers {
-			_, err := w.admin(name).SetAuthServer(w.ctx, operator, o.ID, o.AuthServers[i].Name, true, nil)
-			w.must(err)
-		}
+// jumps are how far the clock is put forward at once while people ask. An
+// assertion on its way is good for ten minutes (oauth-s2s reference 3.1, 4.5).
+const jumps = 9 * time.Minute
+
+// pass lets time pass while people ask and the tasks run: no question sees the
+// clock jump more than once.
+func (w *rollOver) pass(d time.Duration) {
+	for ; d > 0; d -= jumps {
+		w.clock.jump(min(d, jumps))
+		w.settleFor(0)
 	}
+	// Who is woken a second time has ended what he did the first time.
+	w.clock.wake(true)
+	w.clock.wake(true)
+	w.settle()
 }
 
-// check is what every deployment does every minute.
-func (w *rollOver) check() {
+// haveRead checks that the organizations know every key of the authority.
+func (w *rollOver) haveRead() {
 	w.t.Helper()
-	for _, name := range []deploymentName{authorize, cloud, onprem} {
-		w.must(w.l.deployments[name].CheckKeys(w.ctx))
+	a, err := w.l.deployments[authorize].Store.AuthorityConfig(w.ctx)
+	w.must(err)
+	for _, name := range []deploymentName{onprem, cloud} {
+		for _, s := range w.organization(name).AuthServers {
+			for _, c := range a.Certificates {
+				if !slices.Contains(s.CertificateStrings, base64.StdEncoding.EncodeToString(c.DER)) {
+					w.t.Errorf("%s: %s does not know the key %s of the authority; it was read at %s", name, s.Name, c.Thumbprint, s.RefreshedAt)
+				}
+			}
+		}
 	}
 }
 

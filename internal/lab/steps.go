@@ -41,15 +41,17 @@ var placeholders = strings.NewReplacer(
 const (
 	exportScript = "ExportAuthCert.ps1"
 	uploadScript = "UploadAuthCert.ps1"
+	appScript    = "edition2025-app.ps1"
+	serverScript = "edition2025-authserver.ps1"
 	driveName    = "drive"
 )
 
 // A step is what is typed into one shell.
 type step struct {
-	name  string
-	in    deploymentName // whose shell; the directory's is a plain Windows PowerShell
-	fault string         // left out with the fault
-	files []string       // typed line by line
+	name   string
+	in     deploymentName // whose shell; the directory's is a plain Windows PowerShell
+	faults []string       // left out with one of these
+	files  []string       // typed line by line
 	// script is put onto C: and started, as the article does with longer ones.
 	script string
 }
@@ -66,25 +68,25 @@ func stepsOf(edition string) []step {
 
 // joining are the steps that every edition has.
 var joining = []step{
-	{name: "step 5: *." + domain + " is a service principal name", in: authorize, fault: faultSPN, script: "RegisterEndpoints.ps1"},
-	{name: "step 6: connector from on premises to the cloud", in: onprem, fault: faultConnector, files: []string{"step6.ps1"}},
+	{name: "step 5: *." + domain + " is a service principal name", in: authorize, faults: []string{faultSPN}, script: "RegisterEndpoints.ps1"},
+	{name: "step 6: connector from on premises to the cloud", in: onprem, faults: []string{faultConnector}, files: []string{"step6.ps1"}},
 	{name: "step 7: connector from the cloud to on premises", in: authorize, files: []string{"step7.ps1"}},
 	{name: "step 8: address space for the old server", in: onprem, files: []string{"step8-list.ps1", "step8.ps1"}},
 }
 
 var steps2014 = append([]step{
-	{name: "step 1: authorization server object on premises", in: onprem, fault: faultIssuer, files: []string{"step1.ps1"}},
-	{name: "step 2: partner application of the cloud is enabled", in: onprem, fault: faultPartner, files: []string{"step2.ps1"}},
+	{name: "step 1: authorization server object on premises", in: onprem, faults: []string{faultIssuer}, files: []string{"step1.ps1"}},
+	{name: "step 2: partner application of the cloud is enabled", in: onprem, faults: []string{faultPartner}, files: []string{"step2.ps1"}},
 	{name: "step 3: authorization certificate is exported", in: onprem, script: exportScript},
 	{name: "step 4: it is a key credential of the Exchange service principal", in: authorize, script: uploadScript},
 }, joining...)
 
 var steps2025 = append([]step{
-	{name: "step 1: authorization server objects on premises, of ACS and of Entra", in: onprem, files: []string{"edition2-step1.ps1"}},
-	{name: "step 2: partner application of the cloud is enabled", in: onprem, files: []string{"edition2-step2.ps1"}},
+	{name: "step 1: authorization server objects on premises, of ACS and of Entra", in: onprem, faults: []string{faultIssuer}, files: []string{"edition2-step1.ps1"}},
+	{name: "step 2: partner application of the cloud is enabled", in: onprem, faults: []string{faultPartner}, files: []string{"edition2-step2.ps1"}},
 	{name: "step 3: authorization certificate is exported", in: onprem, script: exportScript},
-	{name: "step 4: it is a key credential of an application of its own, which has the role full_access_as_app", in: authorize, script: "edition2025-app.ps1"},
-	{name: "step 4a: on premises asks the cloud as that application", in: onprem, script: "edition2025-authserver.ps1"},
+	{name: "step 4: it is a key credential of an application of its own, which has the role full_access_as_app", in: authorize, script: appScript},
+	{name: "step 4a: on premises asks the cloud as that application", in: onprem, faults: []string{faultIssuer, faultApplication}, script: serverScript},
 }, joining...)
 
 func stepText(file string) (string, error) {
@@ -158,8 +160,8 @@ func (t *transcript) config(s *Shell) terminal.Config {
 	return terminal.Config{Session: s.Session, Out: t.out, Err: t.out, Width: 120, Prompt: s.Prompt}
 }
 
-// step runs one step of the article.
-func (t *transcript) step(ctx context.Context, st step) error {
+// step runs one step of the article; edit changes its script, unless it is nil.
+func (t *transcript) step(ctx context.Context, st step, edit *strings.Replacer) error {
 	if st.script != "" {
 		if _, err := t.shell(ctx, st.in); err != nil { // makes the folder, too
 			return err
@@ -167,6 +169,9 @@ func (t *transcript) step(ctx context.Context, st step) error {
 		text, err := stepText(st.script)
 		if err != nil {
 			return err
+		}
+		if edit != nil {
+			text = edit.Replace(text)
 		}
 		if err := os.WriteFile(filepath.Join(t.lab.o.Dir, driveName, st.script), []byte(text), 0o600); err != nil {
 			return err

@@ -47,8 +47,9 @@ type AuthorityConfig struct {
 	ShowAllDomains bool
 	// ReuseFor is how long the token issued to a principal for a resource is
 	// handed out again instead of a new one; default 5 minutes, negative: never.
-	// At least three quarters of its life are left then. The request is checked
-	// and recorded each time, and any change of the realm ends it.
+	// At least three quarters of its life are left then. What can change is checked
+	// each time, any change of the realm ends it, and how often a token was handed
+	// out again is recorded within a second: see Flush.
 	ReuseFor time.Duration
 	// MaxSigning bounds the signatures made at one time, so that cheap requests
 	// find a processor; default GOMAXPROCS-1, at least 1.
@@ -83,6 +84,9 @@ type Authority struct {
 	records    gate                                  // of tokens that were issued
 	assertions *recent[[sha256.Size]byte, time.Time] // seen, with their exp
 	issued     *reuse
+	handouts   *recent[fingerprint, *handout] // by request
+	prints     *fingerprints
+	tallies    tallies
 	refusals   *rate.Limiter
 	unkept     atomic.Int64 // refusals not kept since the last one that was
 }
@@ -98,7 +102,11 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if cfg.MaxWaiting <= 0 {
 		cfg.MaxWaiting = 256
 	}
-	return &Authority{cfg: cfg, signers: newSigners(), verifiers: newVerifiers(),
+	prints, err := newFingerprints()
+	if err != nil {
+		return nil, fmt.Errorf("trust: %w", err)
+	}
+	return &Authority{cfg: cfg, signers: newSigners(), verifiers: newVerifiers(), prints: prints, handouts: newRecent[fingerprint, *handout](4096),
 		queue: newSigningQueue(cfg.MaxSigning, cfg.MaxWaiting), assertions: newRecent[[sha256.Size]byte, time.Time](8192),
 		issued:   newReuse(orDefault(cfg.ReuseFor, 5*time.Minute), 4096),
 		refusals: rate.NewLimiter(refusalsPerSecond, refusalBurst)}, nil
@@ -198,25 +206,32 @@ func (a *Authority) Issue(ctx context.Context, realm string, req acs.TokenReques
 		return nil, fmt.Errorf("issue token: configuration: %w", err)
 	}
 	g := &grant{a: a, cfg: cfg, now: now, req: req}
-	resp, err := g.run(ctx, realm)
-	if err := a.finish(ctx, g, err, cfg.Cloud.ACSHost); err != nil {
-		return nil, err
+	t, err := g.answer(ctx, realm, a.prints.ofAll("acs", realm, req.GrantType, req.Assertion, req.Resource, req.Realm), g.run)
+	if err != nil {
+		return nil, a.finish(ctx, g, err, cfg.Cloud.ACSHost)
 	}
-	return resp, nil
+	return &acs.TokenResponse{TokenType: "Bearer", ExpiresIn: t.left(now), NotBefore: t.notBefore,
+		ExpiresOn: t.expires, Resource: req.Resource, AccessToken: t.text}, nil
 }
 
-// finish records what came of a grant. A refusal, which err is then, is completed
-// as an answer of host.
+// answer is the token for a request that came before, or what run finds. Asked
+// stands for the request.
+func (g *grant) answer(ctx context.Context, path string, asked fingerprint, run func(ctx context.Context, path string) (*issuedToken, error)) (*issuedToken, error) {
+	if t, err := g.again(ctx, path, asked); t != nil || err != nil {
+		return t, err
+	}
+	t, err := run(ctx, path)
+	if err == nil {
+		g.remember(asked, t)
+	}
+	return t, err
+}
+
+// finish records a refusal, which err is, and completes it as an answer of host.
+// Any other error comes back as one.
 func (a *Authority) finish(ctx context.Context, g *grant, err error, host string) error {
 	refusal, refused := errors.AsType[*acs.Error](err)
-	switch {
-	case err == nil:
-		a.records.pass(a.queue.busy())
-		if err := a.record(ctx, g, "done"); err != nil {
-			return fmt.Errorf("issue token: audit: %w", err)
-		}
-		return nil
-	case !refused:
+	if !refused {
 		return fmt.Errorf("issue token: %w", err)
 	}
 	if a.refusals.AllowN(g.now, 1) {
@@ -234,19 +249,21 @@ func (a *Authority) finish(ctx context.Context, g *grant, err error, host string
 	return refusal.Finish(uuid.NewString(), correlation, host, g.now)
 }
 
+// issueToken is the operation that is recorded.
+const issueToken = "IssueToken"
+
 // record keeps what was done for a grant, without the assertion.
 func (a *Authority) record(ctx context.Context, g *grant, outcome string) error {
 	after, err := json.Marshal(struct {
 		Resource   string `json:"resource"`
 		Thumbprint string `json:"thumbprint,omitempty"`
-		Reused     bool   `json:"reused,omitempty"`
 		Replayed   bool   `json:"replayed,omitempty"`
 		Unkept     int64  `json:"refusalsNotKept,omitempty"`
-	}{clip(g.req.Resource), g.thumbprint, g.reused, g.replayed, g.unkept})
+	}{clip(g.req.Resource), g.thumbprint, g.replayed, g.unkept})
 	if err != nil {
 		return err
 	}
-	e := audit.Event{At: g.now, Actor: clip(g.caller), Operation: "IssueToken", Object: "Token " + clip(g.req.Resource),
+	e := audit.Event{At: g.now, Actor: clip(g.caller), Operation: issueToken, Object: "Token " + clip(g.req.Resource),
 		After: string(after), Outcome: outcome, RequestID: clip(g.req.CorrelationID)}
 	if g.realm != nil {
 		e.Org = g.realm.ID
@@ -264,12 +281,12 @@ type grant struct {
 	realm      *directory.Realm
 	caller     string // iss of the assertion, as claimed
 	thumbprint string // hex, of the key that the assertion names
-	reused     bool
 	replayed   bool
+	until      time.Time // when the first of the checks of time that passed fails; see holds
 	unkept     int64
 }
 
-func (g *grant) run(ctx context.Context, path string) (*acs.TokenResponse, error) {
+func (g *grant) run(ctx context.Context, path string) (*issuedToken, error) {
 	switch {
 	case g.req.GrantType == "":
 		return nil, missing("grant_type")
@@ -389,6 +406,8 @@ func (g *grant) signedBy(t *jose.Token, p *directory.ServicePrincipal, sum, sum2
 		if t.Verify(c.key, algorithms...) != nil {
 			return "The key was found, but use of the key to verify the signature failed." + by
 		}
+		g.holds(k.EndDate.Add(1)) // both ends count
+		g.holds(c.notAfter.Add(1))
 		return ""
 	}
 	if stale != nil {
@@ -425,10 +444,15 @@ func (g *grant) life(nbf, exp time.Time, seen [sha256.Size]byte) error {
 			g.now.UTC().Format(time.RFC3339), nbf.Format(time.RFC3339), exp.Format(time.RFC3339)), 700024)
 	}
 	if _, g.replayed = g.a.assertions.get(seen); g.replayed {
-		g.a.cfg.Log.Info("assertion was sent before", "realm", g.realm.ID, "caller", g.caller)
+		g.sentBefore(g.realm.ID, g.caller)
 	}
 	g.a.assertions.put(seen, exp)
+	g.holds(exp.Add(authoritySkew))
 	return nil
+}
+
+func (g *grant) sentBefore(realm, caller string) {
+	g.a.cfg.Log.Info("assertion was sent before", "realm", realm, "caller", caller)
 }
 
 // resource checks that the audience asked for is registered in the tenant.
@@ -454,8 +478,8 @@ func (g *grant) noResource(name string) error {
 }
 
 // issue signs the token of oauth-s2s 4.1, or hands out the last one again.
-func (g *grant) issue(ctx context.Context, caller *directory.ServicePrincipal) (*acs.TokenResponse, error) {
-	t, err := g.token(ctx, caller, g.req.Resource, func(w *jose.Writer, from, until int64) {
+func (g *grant) issue(ctx context.Context, caller *directory.ServicePrincipal) (*issuedToken, error) {
+	return g.token(ctx, caller, g.req.Resource, func(w *jose.Writer, from, until int64) {
 		authority := acs.PrincipalName{PID: g.cfg.Cloud.ACSPrincipalID, Realm: g.realm.ID}.String()
 		w.Text("aud", g.req.Resource).Text("iss", authority)
 		w.Number("iat", from).Number("nbf", from).Number("exp", until)
@@ -464,11 +488,6 @@ func (g *grant) issue(ctx context.Context, caller *directory.ServicePrincipal) (
 		w.Text("oid", caller.ObjectID).Text("sub", caller.ObjectID)
 		w.Text("trustedfordelegation", strconv.FormatBool(caller.TrustedForDelegation))
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &acs.TokenResponse{TokenType: "Bearer", ExpiresIn: t.left(g.now), NotBefore: t.notBefore,
-		ExpiresOn: t.expires, Resource: g.req.Resource, AccessToken: t.text}, nil
 }
 
 // token is a token for the caller with the claims that write adds, signed now or
@@ -489,10 +508,24 @@ func (g *grant) token(ctx context.Context, caller *directory.ServicePrincipal, r
 		var w jose.Writer
 		write(&w, from.Unix(), until.Unix())
 		text, err := g.a.sign(ctx, s, &w)
-		return &issuedToken{text, g.now, from, until}, err
+		if err != nil {
+			return nil, err
+		}
+		// It is recorded before anybody has it: others wait for it, too.
+		g.a.records.pass(g.a.queue.busy())
+		if err := g.a.record(ctx, g, audit.Done); err != nil {
+			return nil, fmt.Errorf("audit: %w", err)
+		}
+		return &issuedToken{text, g.now, from, until}, nil
 	})
-	g.reused = again
-	return t, err
+	if err == nil && again {
+		err = g.a.count(ctx, g.tallyKey(t), g.now, g.replayed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g.holds(s.notAfter)
+	return t, nil
 }
 
 // left is what is left of the token's life, in whole seconds.

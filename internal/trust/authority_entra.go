@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -112,11 +113,13 @@ func (a *Authority) IssueApp(ctx context.Context, realm string, v oidc.Version, 
 	}
 	g := &appGrant{ask: req, version: v, grant: &grant{a: a, cfg: cfg, now: now, caller: req.ClientID,
 		req: acs.TokenRequest{Resource: cmp.Or(req.Resource, req.Scope), CorrelationID: req.CorrelationID}}}
-	resp, err := g.run(ctx, realm)
-	if err := a.finish(ctx, g.grant, err, cfg.Cloud.LoginHosts[0]); err != nil {
-		return nil, err
+	asked := a.prints.ofAll("entra", realm, strconv.Itoa(int(v)), req.GrantType, req.ClientID, req.ClientAssertionType, req.ClientAssertion, req.Resource, req.Scope)
+	t, err := g.answer(ctx, realm, asked, g.run)
+	if err != nil {
+		return nil, a.finish(ctx, g.grant, err, cfg.Cloud.LoginHosts[0])
 	}
-	return resp, nil
+	return &oidc.TokenResponse{Version: v, TokenType: "Bearer", ExpiresIn: t.left(now), NotBefore: t.notBefore,
+		ExpiresOn: t.expires, Resource: req.Resource, AccessToken: t.text}, nil
 }
 
 // An appGrant is one request by client assertion. Of the request, the grant keeps
@@ -127,7 +130,7 @@ type appGrant struct {
 	version oidc.Version
 }
 
-func (g *appGrant) run(ctx context.Context, path string) (*oidc.TokenResponse, error) {
+func (g *appGrant) run(ctx context.Context, path string) (*issuedToken, error) {
 	if err := g.complete(); err != nil {
 		return nil, err
 	}
@@ -159,7 +162,7 @@ func (g *appGrant) run(ctx context.Context, path string) (*oidc.TokenResponse, e
 	if err != nil {
 		return nil, err
 	}
-	return g.answer(ctx, caller, resource, audience)
+	return g.issue(ctx, caller, resource, audience)
 }
 
 // complete checks that everything was sent, before anything is looked at.
@@ -355,17 +358,17 @@ func authorityOf(n directory.SPN) string {
 	return net.JoinHostPort(n.Host, fmt.Sprint(n.Port))
 }
 
-// answer issues the token of oauth-s2s 3.4, in the version that the resource takes.
+// issue signs the token of oauth-s2s 3.4, in the version that the resource takes.
 // An application without a role there gets a token without roles: what it may do is
 // for the resource to say.
-func (g *appGrant) answer(ctx context.Context, caller, resource *directory.ServicePrincipal, audience string) (*oidc.TokenResponse, error) {
+func (g *appGrant) issue(ctx context.Context, caller, resource *directory.ServicePrincipal, audience string) (*issuedToken, error) {
 	v2 := resource.TokenVersion == 2
 	issuer := issuerV1(g.cfg, g.realm.ID)
 	if v2 {
 		issuer = issuerV2(g.cfg, g.realm.ID)
 	}
 	// A space is in no resource of ACS: no token of one kind is handed out for the other.
-	t, err := g.token(ctx, caller, "app "+audience, func(w *jose.Writer, from, until int64) {
+	return g.token(ctx, caller, "app "+audience, func(w *jose.Writer, from, until int64) {
 		w.Text("aud", audience).Text("iss", issuer)
 		w.Number("iat", from).Number("nbf", from).Number("exp", until)
 		if v2 {
@@ -387,11 +390,6 @@ func (g *appGrant) answer(ctx context.Context, caller, resource *directory.Servi
 			w.Text("ver", "1.0")
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &oidc.TokenResponse{Version: g.version, TokenType: "Bearer", ExpiresIn: t.left(g.now), NotBefore: t.notBefore,
-		ExpiresOn: t.expires, Resource: g.ask.Resource, AccessToken: t.text}, nil
 }
 
 // byCertificate says how the application proved who it is (oauth-s2s 3.4).

@@ -237,6 +237,9 @@ func TestReplayIsAnsweredAndTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := a.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	e := log.all()
 	if len(e) != 2 || strings.Contains(e[0].After, "replayed") || !strings.Contains(e[1].After, `"replayed":true`) {
 		t.Errorf("%+v", e)

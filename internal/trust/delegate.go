@@ -158,7 +158,7 @@ func (v *Validator) vouched(by, delegate *verifier, now time.Time) bool {
 	if !v.validAt(by, now) {
 		return false
 	}
-	k := verifiedKey{delegate.signed, by}
+	k := verifiedKey{v.prints.ofAll("delegate", string(delegate.signed[:])), by}
 	if v.verified != nil {
 		if _, ok := v.verified.get(k); ok {
 			return true

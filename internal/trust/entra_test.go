@@ -115,6 +115,26 @@ func TestEntraApplicationTokens(t *testing.T) {
 		{"audience is Graph", func(s *scene) { s.actor.claims["aud"] = "https://microsoftgraph.chinacloudapi.cn" }, 2000003, 10},
 		{"audience with a longer host", func(s *scene) { s.actor.claims["aud"] = "https://" + cloud + ".evil.example" }, 2000003, 10},
 
+		{"no version", func(s *scene) { delete(s.actor.claims, "ver") }, 2000009, 5},
+		{"version 2 by another issuer", func(s *scene) { s.actor.claims["ver"] = "2.0" }, 2000009, 5},
+		{"version 1 by the issuer of version 2", func(s *scene) { v2(s); s.actor.claims["ver"] = "1.0" }, 2000009, 5},
+		{"version 2 with the claims of version 1", func(s *scene) {
+			v2(s)
+			s.actor.claims["appid"] = hybridApp
+			delete(s.actor.claims, "azp")
+		}, 2000006, 13},
+		{"not said what kind it is", func(s *scene) {
+			delete(s.actor.claims, "idtyp")
+			s.actor.claims["sub"] = s.actor.claims["oid"]
+		}, 0, 0},
+		{"not said what kind it is, and about somebody", func(s *scene) {
+			delete(s.actor.claims, "idtyp")
+			s.actor.claims["sub"] = "somebody"
+		}, 2000001, 13},
+		{"a user's, without scope", func(s *scene) { s.actor.claims["idtyp"] = "user" }, 2000001, 13},
+		{"an application's, with scope", func(s *scene) { s.actor.claims["scp"] = "EWS.AccessAsUser.All" }, 2000001, 13},
+		{"its kind is a list", func(s *scene) { s.actor.claims["idtyp"] = []string{"app"} }, 2000001, 13},
+
 		{"no application", func(s *scene) { delete(s.actor.claims, "appid") }, 2000006, 13},
 		{"application is no GUID", func(s *scene) { s.actor.claims["appid"] = "app" }, 2000006, 13},
 		{"application without credential", func(s *scene) { s.actor.claims["appidacr"] = "0" }, 2000006, 13},

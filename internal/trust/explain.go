@@ -422,7 +422,8 @@ func advise(a *advice) []string {
 		return []string{"The token mixes tenants. No honest server does that: take it as an attack, and ask who had the calling application's keys."}
 	case checkCaller.step:
 		if a.entra() {
-			return []string{"appid (azp in version 2) must be the application, and appidacr (azpacr) 1 or 2: it proved who it is. A public client gets no access."}
+			return []string{"appid (azp in version 2) must be the application, and appidacr (azpacr) 1 or 2: it proved who it is. A public client gets no access.",
+				"An application's token has idtyp app, or no scp and the same oid and sub; a user's has scp. An ID token is neither: ask for an access token."}
 		}
 		return []string{"nameid must be APPLICATION@REALM; of a partner that is trusted directly it must be its issuer."}
 	case checkOuter.step:

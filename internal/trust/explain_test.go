@@ -205,7 +205,7 @@ func TestExplainShowsWhatWasFound(t *testing.T) {
 	if x.Kind != "of an application alone, by Entra ID" || x.Steps[9].Detail != cloud || x.Steps[12].Detail != hybridApp+"@"+tenant {
 		t.Errorf("%+v", x)
 	}
-	s.actor.claims["scp"], s.actor.claims["upn"] = "EWS.AccessAsUser.All", "alice@contoso.com"
+	s.actor.claims["scp"], s.actor.claims["upn"], s.actor.claims["idtyp"] = "EWS.AccessAsUser.All", "alice@contoso.com", "user"
 	s.people.add(s.org.ID, "alice", func(r *directory.Recipient) { r.Type = directory.UserMailbox }, "alice@contoso.com")
 	x, _ = explain(t, s)
 	if x.Kind != "of an application for a user, by Entra ID" || x.User != "alice@contoso.com" || x.Steps[14].State != trust.StepNotApplicable || x.Steps[15].State != trust.StepPassed {

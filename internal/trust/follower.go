@@ -21,6 +21,8 @@ type FollowerConfig struct {
 	Every  time.Duration    // how old what was read may become; default 8 h
 	// Timeout bounds one Follow; default 10 s (oauth-s2s 1.3).
 	Timeout time.Duration
+	// Ticks wake Run; default MachineTicks.
+	Ticks Ticks
 }
 
 // A Follower has the documents of directly trusted partners read again: when the
@@ -42,6 +44,9 @@ func NewFollower(cfg FollowerConfig) (*Follower, error) {
 	}
 	cfg.Every = orDefault(cfg.Every, 8*time.Hour)
 	cfg.Timeout = orDefault(cfg.Timeout, 10*time.Second)
+	if cfg.Ticks == nil {
+		cfg.Ticks = MachineTicks
+	}
 	return &Follower{cfg: cfg, asked: make(chan serverKey, 64), last: make(map[serverKey]time.Time), retry: make(map[serverKey]backoff)}, nil
 }
 
@@ -67,8 +72,8 @@ func (f *Follower) UnknownKey(org directory.OrgID, partner string) {
 
 // Run follows until ctx ends, one partner after the other.
 func (f *Follower) Run(ctx context.Context) error {
-	tick := time.NewTicker(min(max(f.cfg.Every/32, time.Minute), 15*time.Minute))
-	defer tick.Stop()
+	tick, stop := f.cfg.Ticks(min(max(f.cfg.Every/32, time.Minute), 15*time.Minute))
+	defer stop()
 	f.followDue(ctx)
 	for {
 		select {
@@ -76,7 +81,7 @@ func (f *Follower) Run(ctx context.Context) error {
 			return nil
 		case k := <-f.asked:
 			f.follow(ctx, k)
-		case <-tick.C:
+		case <-tick:
 			f.followDue(ctx)
 		}
 	}

@@ -3,7 +3,6 @@ package trust
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"time"
 
 	"busybridge/internal/directory"
@@ -18,8 +17,8 @@ import (
 
 // A verifiedKey is a token, as it came, and the key of a verifier that verified it.
 type verifiedKey struct {
-	sum [sha256.Size]byte
-	by  *verifier
+	text fingerprint
+	by   *verifier
 }
 
 // signature checks the signature of t with the key of c.
@@ -27,7 +26,7 @@ func (v *Validator) signature(t *jose.Token, c *verifier, key crypto.PublicKey, 
 	if v.verified == nil {
 		return t.Verify(key, algorithm)
 	}
-	k := verifiedKey{t.Sum(), c}
+	k := verifiedKey{v.prints.of(t.Text()), c}
 	if _, ok := v.verified.get(k); ok && t.Algorithm() == algorithm {
 		return nil
 	}

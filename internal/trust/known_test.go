@@ -91,3 +91,17 @@ func TestKnownTokenIsNotSubstituted(t *testing.T) {
 		t.Errorf("another host: %v", err)
 	}
 }
+
+// A known token is checked without an allocation: what it costs is its fingerprint.
+func TestKnownTokenAllocatesNothing(t *testing.T) {
+	s := newScene()
+	v, text := s.validator(t), s.text()
+	n := testing.AllocsPerRun(100, func() {
+		if _, err := v.Validate(t.Context(), text, onprem); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

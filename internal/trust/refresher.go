@@ -22,6 +22,15 @@ type AuthServers interface {
 	UpdateAuthServer(ctx context.Context, org directory.OrgID, name string, fn func(*directory.AuthServer) error) error
 }
 
+// Ticks makes a channel that a task is woken by, and a function that ends it.
+type Ticks func(every time.Duration) (c <-chan time.Time, stop func())
+
+// MachineTicks are those of the machine's clock.
+func MachineTicks(every time.Duration) (<-chan time.Time, func()) {
+	t := time.NewTicker(every)
+	return t.C, t.Stop
+}
+
 // A RefresherConfig is what a Refresher needs.
 type RefresherConfig struct {
 	Metadata Metadata         // required
@@ -33,6 +42,8 @@ type RefresherConfig struct {
 	Every time.Duration
 	// Timeout bounds one fetch; default 10 s (oauth-s2s 1.3).
 	Timeout time.Duration
+	// Ticks wake Run; default MachineTicks.
+	Ticks Ticks
 }
 
 // unknownKeyEvery is how often at most an unknown key makes a Refresher read the
@@ -70,6 +81,9 @@ func NewRefresher(cfg RefresherConfig) (*Refresher, error) {
 	}
 	cfg.Every = orDefault(cfg.Every, 8*time.Hour)
 	cfg.Timeout = orDefault(cfg.Timeout, 10*time.Second)
+	if cfg.Ticks == nil {
+		cfg.Ticks = MachineTicks
+	}
 	return &Refresher{cfg: cfg, asked: make(chan serverKey, 64), last: make(map[serverKey]time.Time),
 		retry: make(map[serverKey]backoff)}, nil
 }
@@ -98,8 +112,8 @@ func (r *Refresher) UnknownKey(org directory.OrgID, authServer string) {
 // Run refreshes until ctx ends, one AuthServer after the other.
 func (r *Refresher) Run(ctx context.Context) error {
 	step := min(max(r.cfg.Every/32, time.Minute), 15*time.Minute)
-	tick := time.NewTicker(step)
-	defer tick.Stop()
+	tick, stop := r.cfg.Ticks(step)
+	defer stop()
 	r.refreshDue(ctx)
 	for {
 		select {
@@ -107,7 +121,7 @@ func (r *Refresher) Run(ctx context.Context) error {
 			return nil
 		case k := <-r.asked:
 			_ = r.refreshLogged(ctx, k) // and asked for again by the next token
-		case <-tick.C:
+		case <-tick:
 			r.refreshDue(ctx)
 		}
 	}

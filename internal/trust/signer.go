@@ -54,8 +54,8 @@ type gate struct {
 
 // Who waits at a gate waits at most so long, and not for more than so many.
 const (
-	gateTime = 4 * time.Millisecond
-	gateSize = 16
+	gateTime = 20 * time.Millisecond
+	gateSize = 8
 )
 
 // pass waits for others if more will come, else opens the gate.

@@ -71,6 +71,10 @@ func WrongHost(host, connected string) *TokenError {
 	return checkHost.fails("aud", fmt.Errorf("the connection was made for %q; a proxy before this server belongs into trusted_proxies", connected), host)
 }
 
+// StepPermission is the step at which a token is good, and does not permit what is
+// asked for.
+const StepPermission = 17
+
 // A check is one way to fail: the step of oauth-s2s 4.5, the id, and the text
 // of 2.3 where one was observed. A "%s" stands for a value of the token.
 type check struct {
@@ -93,11 +97,12 @@ var (
 	checkRealm      = check{11, InvalidTenant, "The tenant for tenant guid '%s' does not exist."}
 	checkBinding    = check{12, InvalidTenant, "The tenant for tenant guid '%s' does not exist."}
 	checkCaller     = check{13, InvalidClient, "The application '%s' is unknown or disabled."}
+	checkProfile    = check{13, InvalidToken, "This token profile '%s' is not applicable for the current protocol."}
 	checkOuter      = check{14, InvalidToken, "The token does not agree with the actor token in it."}
 	checkPartner    = check{15, InvalidClient, "The application '%s' is unknown or disabled."}
 	checkUser       = check{16, InvalidUser, "The user specified by the user-context in the token does not exist."}
 	checkAmbiguous  = check{16, InvalidUser, "The user specified by the user-context in the token is ambiguous."}
-	checkPermission = check{17, InvalidGrant, "The token should have valid permissions or linked account associated with partner application '%s'."}
+	checkPermission = check{StepPermission, InvalidGrant, "The token should have valid permissions or linked account associated with partner application '%s'."}
 )
 
 // fails makes the error of c. The value, which may be hostile, fills the text.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +46,8 @@ type UserTokensConfig struct {
 	Documents Documents        // required
 	Now       func() time.Time // required
 	Log       *slog.Logger     // required
+	// Ticks wake Run; default MachineTicks.
+	Ticks Ticks
 }
 
 // UserTokens checks bearer tokens of users: ID tokens and JWT access tokens (RFC
@@ -74,6 +77,9 @@ func NewUserTokens(cfg UserTokensConfig) (*UserTokens, error) {
 	if cfg.Documents == nil || cfg.Now == nil || cfg.Log == nil {
 		return nil, errors.New("trust: UserTokens need Documents, Now and Log")
 	}
+	if cfg.Ticks == nil {
+		cfg.Ticks = MachineTicks
+	}
 	u := &UserTokens{cfg: cfg, keys: make(map[string]*providerKeys)}
 	for _, i := range cfg.Issuers {
 		if i.Domain == "" || i.Issuer == "" || i.Audience == "" || i.AddressClaim == "" {
@@ -84,6 +90,46 @@ func NewUserTokens(cfg UserTokensConfig) (*UserTokens, error) {
 		}
 	}
 	return u, nil
+}
+
+// Run reads what the providers publish until ctx ends, so that nobody has to wait
+// for it: at the start, and again before it is too old.
+func (u *UserTokens) Run(ctx context.Context) error {
+	tick, stop := u.cfg.Ticks(providerPause)
+	defer stop()
+	for {
+		for _, p := range u.keys {
+			if ctx.Err() == nil {
+				_, _ = p.get(ctx, false) // which logs it; who needs the keys is told
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick:
+		}
+	}
+}
+
+// AuthorizationURI is where users of the organizations sign in: what their provider
+// publishes as authorization_endpoint. "": they have none, several, or it was not
+// read yet.
+func (u *UserTokens) AuthorizationURI(orgs []*directory.Organization) string {
+	found := ""
+	for i := range u.cfg.Issuers {
+		issuer := &u.cfg.Issuers[i]
+		if issuer.Issuer == found || !slices.ContainsFunc(orgs, func(o *directory.Organization) bool { return accepts(o, issuer.Domain) }) {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = issuer.Issuer
+	}
+	if found == "" {
+		return ""
+	}
+	return u.keys[found].authorizationURI()
 }
 
 // Validate returns whom the token speaks for at a host that serves orgs. A
@@ -250,6 +296,7 @@ type providerKeys struct {
 	read    time.Time           // when keys were; guarded by mu
 	tried   time.Time           // when that was last tried; guarded by mu
 	err     error               // of the last try; guarded by mu
+	signIn  string              // authorization_endpoint; guarded by mu
 	reading chan struct{}       // closed when the try that goes on has ended; nil: none does; guarded by mu
 }
 
@@ -265,10 +312,10 @@ func (p *providerKeys) get(ctx context.Context, force bool) ([]gojose.JSONWebKey
 	case due && p.reading == nil && now.Sub(p.tried) >= providerPause:
 		p.tried, p.reading = now, make(chan struct{})
 		p.mu.Unlock()
-		keys, err := p.fetch(context.WithoutCancel(ctx)) // others wait for it
+		keys, signIn, err := p.fetch(context.WithoutCancel(ctx)) // others wait for it
 		p.mu.Lock()
 		if p.err = err; err == nil {
-			p.keys, p.read = keys, now
+			p.keys, p.signIn, p.read = keys, signIn, now
 		} else {
 			p.cfg.Log.WarnContext(ctx, "keys of an OpenID provider could not be read", "issuer", p.issuer, "err", err)
 		}
@@ -294,38 +341,54 @@ func (p *providerKeys) get(ctx context.Context, force bool) ([]gojose.JSONWebKey
 	return p.keys, nil
 }
 
+func (p *providerKeys) authorizationURI() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.signIn
+}
+
 // fetch reads the document of the provider, and then its keys.
-func (p *providerKeys) fetch(ctx context.Context) ([]gojose.JSONWebKey, error) {
+func (p *providerKeys) fetch(ctx context.Context) (keys []gojose.JSONWebKey, signIn string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, providerWait)
 	defer cancel()
 	data, err := p.cfg.Documents.FetchJSON(ctx, strings.TrimSuffix(p.issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	at, err := parseProvider(data, p.issuer)
+	at, signIn, err := parseProvider(data, p.issuer)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if data, err = p.cfg.Documents.FetchJSON(ctx, at); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return parseProviderKeys(data)
+	keys, err = parseProviderKeys(data)
+	return keys, signIn, err
 }
 
-// parseProvider returns jwks_uri of the document (OpenID Connect Discovery 4.3).
-func parseProvider(data []byte, issuer string) (string, error) {
+// maxSignInURI bounds authorization_endpoint: it goes into a header.
+const maxSignInURI = 1024
+
+// parseProvider returns jwks_uri of the document (OpenID Connect Discovery 4.3), and
+// authorization_endpoint if it is an https URL that a header can hold.
+func parseProvider(data []byte, issuer string) (keys, signIn string, err error) {
 	o, err := jose.ParseObject(data)
 	if err != nil {
-		return "", fmt.Errorf("openid configuration: %w", err)
+		return "", "", fmt.Errorf("openid configuration: %w", err)
 	}
 	if iss, _ := o.Text("issuer"); iss != issuer {
-		return "", fmt.Errorf("openid configuration: issuer is %q, want %q", clip(iss), issuer)
+		return "", "", fmt.Errorf("openid configuration: issuer is %q, want %q", clip(iss), issuer)
 	}
-	keys, _ := o.Text("jwks_uri")
+	keys, _ = o.Text("jwks_uri")
 	if !strings.HasPrefix(keys, "https://") {
-		return "", fmt.Errorf("openid configuration: jwks_uri %q is no https URL", clip(keys))
+		return "", "", fmt.Errorf("openid configuration: jwks_uri %q is no https URL", clip(keys))
 	}
-	return keys, nil
+	if text, _ := o.Text("authorization_endpoint"); len(text) <= maxSignInURI {
+		if at, err := url.Parse(text); err == nil && at.Scheme == "https" && at.Host != "" && at.User == nil {
+			signIn = at.String()
+		}
+	}
+	return keys, signIn, nil
 }
 
 // parseProviderKeys takes the public keys that sign, and leaves others: a set

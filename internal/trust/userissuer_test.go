@@ -40,6 +40,7 @@ type provider struct {
 	set     gojose.JSONWebKeySet
 	err     error
 	issuer  string // that the document names
+	signIn  any    // authorization_endpoint
 	fetched []string
 }
 
@@ -79,7 +80,7 @@ func (p *provider) FetchJSON(ctx context.Context, address string) ([]byte, error
 	}
 	switch address {
 	case staff + "/.well-known/openid-configuration":
-		return fmt.Appendf(nil, `{"issuer":%q,"jwks_uri":"https://id.contoso.com/keys","x":[1]}`, p.issuer), nil
+		return json.Marshal(map[string]any{"issuer": p.issuer, "jwks_uri": "https://id.contoso.com/keys", "authorization_endpoint": p.signIn, "x": []int{1}})
 	case "https://id.contoso.com/keys":
 		return json.Marshal(p.set)
 	}
@@ -407,4 +408,95 @@ func (p published) FetchJSON(_ context.Context, address string) ([]byte, error) 
 		return nil, fmt.Errorf("asked for %s", address)
 	}
 	return p[1], nil
+}
+
+// TestProviderIsReadBeforeAnybodyAsks: the task reads what the provider publishes,
+// keeps it while the provider is away, and knows where its users sign in.
+func TestProviderIsReadBeforeAnybodyAsks(t *testing.T) {
+	const signIn = staff + "/protocol/openid-connect/auth?kind=a%20b"
+	p := newProvider(t)
+	p.signIn = signIn
+	wake := make(chan time.Time)
+	u, err := trust.NewUserTokens(trust.UserTokensConfig{
+		Issuers:   []trust.UserIssuer{{Domain: "contoso.com", Issuer: staff, Audience: "busybridge", AddressClaim: "email"}},
+		Documents: p, Now: func() time.Time { p.mu.Lock(); defer p.mu.Unlock(); return p.at }, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Ticks: func(time.Duration) (<-chan time.Time, func()) { return wake, func() {} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := []*directory.Organization{{AcceptedDomains: []directory.AcceptedDomain{{DomainName: "contoso.com"}}}}
+	if uri := u.AuthorizationURI(at); uri != "" {
+		t.Errorf("before anything was read: %q", uri)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- u.Run(ctx) }()
+	for _, step := range []struct {
+		name    string
+		passes  time.Duration
+		down    error
+		fetches int // after it
+	}{
+		{"the start", 0, nil, 2}, {"a minute later", time.Minute, nil, 2}, {"after an hour", time.Hour, nil, 4},
+		{"the provider is away", 2 * time.Hour, errors.New("away"), 5}, {"it is back", time.Minute, nil, 7},
+	} {
+		p.mu.Lock()
+		p.at, p.err = p.at.Add(step.passes), step.down
+		p.mu.Unlock()
+		if step.passes > 0 {
+			wake <- p.at
+		}
+		wake <- p.at // who is woken again has done what it was woken for before
+		p.mu.Lock()
+		fetches := len(p.fetched)
+		p.mu.Unlock()
+		if uri := u.AuthorizationURI(at); uri != signIn || fetches != step.fetches {
+			t.Errorf("%s: %q after %d fetches, want %q after %d", step.name, uri, fetches, signIn, step.fetches)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	fetched := len(p.fetched)
+	if _, err := u.Validate(t.Context(), p.sign(map[string]any{"alg": "RS256", "kid": "r1"}, p.claims(nil), p.rs256(p.rsa)), at); err != nil || len(p.fetched) != fetched {
+		t.Errorf("a token: %v, %d fetches", err, len(p.fetched)-fetched)
+	}
+}
+
+func TestAuthorizationURI(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		signIn any
+		want   string
+	}{
+		{"a URL", "https://id.contoso.com/auth", "https://id.contoso.com/auth"},
+		{"none", nil, ""}, {"a list", []string{"https://id.contoso.com/auth"}, ""}, {"over http", "http://id.contoso.com/auth", ""},
+		{"no host", "https:///auth", ""}, {"relative", "/auth", ""}, {"with a user", "https://a:b@id.contoso.com/auth", ""},
+		{"a line end", "https://id.contoso.com/auth\r\nX: y", ""}, {"long", "https://id.contoso.com/" + strings.Repeat("a", 2000), ""},
+		{"a quote", `https://id.contoso.com/"a`, "https://id.contoso.com/%22a"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newProvider(t)
+			p.signIn = tt.signIn
+			u := p.tokens()
+			at := []*directory.Organization{{AcceptedDomains: []directory.AcceptedDomain{{DomainName: "contoso.com"}}}}
+			if _, err := u.Validate(t.Context(), p.sign(map[string]any{"alg": "RS256", "kid": "r1"}, p.claims(nil), p.rs256(p.rsa)), at); err != nil {
+				t.Fatal(err)
+			}
+			if got := u.AuthorizationURI(at); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+			if got := u.AuthorizationURI([]*directory.Organization{{AcceptedDomains: []directory.AcceptedDomain{{DomainName: "fabrikam.com"}}}}); got != "" {
+				t.Errorf("for another organization: %q", got)
+			}
+		})
+	}
+	p := newProvider(t)
+	u := p.tokens(trust.UserIssuer{Domain: "contoso.com", Issuer: staff, Audience: "a", AddressClaim: "email"}, trust.UserIssuer{Domain: "fabrikam.com", Issuer: "https://id.fabrikam.com", Audience: "a", AddressClaim: "email"})
+	both := []*directory.Organization{{AcceptedDomains: []directory.AcceptedDomain{{DomainName: "contoso.com"}}}, {AcceptedDomains: []directory.AcceptedDomain{{DomainName: "fabrikam.com"}}}}
+	if got := u.AuthorizationURI(both); got != "" {
+		t.Errorf("two providers: %q", got)
+	}
 }

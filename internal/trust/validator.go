@@ -2,13 +2,11 @@ package trust
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
-	"unsafe"
 
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/acs"
@@ -30,8 +28,27 @@ type Recipients interface {
 	Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error)
 }
 
+// recipientsByID are Recipients that know mailboxes by their GUID, too.
+type recipientsByID interface {
+	RecipientByID(ctx context.Context, org directory.OrgID, id string) (*directory.Recipient, error)
+}
+
+// A Service is what the tokens of applications are checked for: each asks for
+// permissions of its own.
+type Service uint8
+
+const (
+	// EWS takes the tokens of partner organizations, and those of Entra with
+	// full_access_as_app or a scope of EWS.
+	EWS Service = iota
+	// Graph takes those of Entra that let read calendars (getSchedule reference 8),
+	// and no others.
+	Graph
+)
+
 // A ValidatorConfig is what a Validator needs.
 type ValidatorConfig struct {
+	Service       Service          // whose tokens these are
 	Organizations Organizations    // required
 	Recipients    Recipients       // required
 	Now           func() time.Time // required
@@ -67,9 +84,10 @@ const certificateGrace = 24 * time.Hour
 // A Validator checks the bearer tokens of partner organizations by the steps of
 // oauth-s2s 4.5. It is safe for concurrent use.
 type Validator struct {
-	cfg   ValidatorConfig
-	keys  verifiers
-	known *recent[knownKey, knownToken]
+	cfg    ValidatorConfig
+	keys   verifiers
+	prints *fingerprints
+	known  *recent[knownKey, knownToken]
 	// verified are signatures that hold, see signature; nil: none are remembered.
 	verified *recent[verifiedKey, struct{}]
 	users    *recent[userKey, knownUser] // nil: none are remembered
@@ -80,8 +98,8 @@ type Validator struct {
 
 // A knownKey is a token and the host that it was accepted for.
 type knownKey struct {
-	sum  [sha256.Size]byte
-	host string
+	token fingerprint
+	host  string
 }
 
 type knownToken struct {
@@ -100,7 +118,11 @@ func NewValidator(cfg ValidatorConfig) (*Validator, error) {
 	if cfg.MaxKnown <= 0 {
 		cfg.MaxKnown = 8192
 	}
-	v := &Validator{cfg: cfg, keys: newVerifiers(), known: newRecent[knownKey, knownToken](cfg.MaxKnown/2 + 1), indexes: make(map[string]*index)}
+	prints, err := newFingerprints()
+	if err != nil {
+		return nil, fmt.Errorf("trust: %w", err)
+	}
+	v := &Validator{cfg: cfg, keys: newVerifiers(), prints: prints, known: newRecent[knownKey, knownToken](cfg.MaxKnown/2 + 1), indexes: make(map[string]*index)}
 	if cfg.KnownFor > 0 {
 		v.verified, v.users = newRecent[verifiedKey, struct{}](cfg.MaxKnown/2+1), newRecent[userKey, knownUser](cfg.MaxKnown/2+1)
 	}
@@ -129,7 +151,7 @@ func (v *Validator) Validate(ctx context.Context, token, host string) (*Caller, 
 		return nil, err
 	}
 	idx, now := v.index(host, orgs), v.cfg.Now()
-	key := knownKey{sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token))), host}
+	key := knownKey{v.prints.of(token), host}
 	if k, ok := v.known.get(key); ok && now.Before(k.until) && idx.current(k.caller.Org) {
 		return k.caller, nil
 	}
@@ -161,6 +183,9 @@ func (v *Validator) validate(ctx context.Context, token, host string, idx *index
 	issText, _ := actor.Claims.Text("iss")
 	if outer == nil && isEntra(issText) {
 		return v.validateEntra(ctx, actor, issText, host, idx, now, seen)
+	}
+	if v.cfg.Service != EWS {
+		return nil, checkIssuer.fails("iss", errors.New("this service takes tokens of Entra only"), issText)
 	}
 	audText, audIsText := actor.Claims.Text("aud")
 	audience, audErr := acs.ParseAudience(audText)
@@ -418,23 +443,33 @@ func (v *Validator) resolveUser(ctx context.Context, outer *jose.Token, c *Calle
 		nameid, _ := outer.Claims.Text("nameid")
 		names = append(names, nameid)
 	}
+	take := func(r *directory.Recipient, err error) error {
+		switch {
+		case errors.Is(err, directory.ErrNotFound) || err == nil && r.Type == directory.MailGroup:
+			return nil
+		case err != nil:
+			return fmt.Errorf("validate token: look up user: %w", err)
+		case c.User != nil && c.User.ID != r.ID:
+			return checkAmbiguous.fails("", nil)
+		}
+		c.User = r
+		return nil
+	}
 	for i, name := range names {
 		a, err := smtpaddr.Parse(name)
 		if err != nil || contains(names[:i], name) {
 			continue
 		}
-		r, err := v.recipient(ctx, c, a, now)
-		switch {
-		case errors.Is(err, directory.ErrNotFound):
-			continue
-		case err != nil:
-			return fmt.Errorf("validate token: look up user: %w", err)
-		case r.Type == directory.MailGroup:
-			continue
-		case c.User != nil && c.User.ID != r.ID:
-			return checkAmbiguous.fails("", nil)
+		if err := take(v.recipient(ctx, c, a, now)); err != nil {
+			return err
 		}
-		c.User = r
+	}
+	if byID, ok := v.cfg.Recipients.(recipientsByID); ok {
+		if id := mailboxOf(outer, c); id != "" {
+			if err := take(byID.RecipientByID(ctx, c.Org.ID, id)); err != nil {
+				return err
+			}
+		}
 	}
 	if c.User == nil && direct && foreign(c.Org, names) {
 		return nil
@@ -443,6 +478,17 @@ func (v *Validator) resolveUser(ctx context.Context, outer *jose.Token, c *Calle
 		return checkUser.fails("", nil)
 	}
 	return nil
+}
+
+// mailboxOf is the GUID of a mailbox in msexchuid, <GUID>@<realm> (MS-XOAUTH); "":
+// there is none, or its realm is neither the organization's nor the caller's.
+func mailboxOf(outer *jose.Token, c *Caller) string {
+	text, _ := outer.Claims.Text("msexchuid")
+	id, realm, _ := strings.Cut(strings.ToLower(text), "@")
+	if !directory.IsGUID(id) || realm != c.Realm && !(anchor{org: c.Org}).ownRealm(realm) {
+		return ""
+	}
+	return id
 }
 
 // foreign reports whether the names hold an address, and none in a domain of org.

@@ -87,9 +87,11 @@ func (s *scene) text() string {
 	return text
 }
 
-func (s *scene) validator(t testing.TB) *trust.Validator {
+func (s *scene) validator(t testing.TB) *trust.Validator { return s.validatorOf(t, trust.EWS) }
+
+func (s *scene) validatorOf(t testing.TB, of trust.Service) *trust.Validator {
 	t.Helper()
-	v, err := trust.NewValidator(trust.ValidatorConfig{Organizations: s.orgs, Recipients: s.people, Now: func() time.Time { return s.now },
+	v, err := trust.NewValidator(trust.ValidatorConfig{Service: of, Organizations: s.orgs, Recipients: s.people, Now: func() time.Time { return s.now },
 		UnknownKey:    func(_ directory.OrgID, name string) { s.unknown = append(s.unknown, name) },
 		OuterLifetime: s.outerLifetime})
 	if err != nil {

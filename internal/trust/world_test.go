@@ -129,6 +129,15 @@ func (p people) Recipient(_ context.Context, org directory.OrgID, a smtpaddr.Add
 	return nil, fmt.Errorf("recipient %s: %w", a, directory.ErrNotFound)
 }
 
+func (p people) RecipientByID(_ context.Context, org directory.OrgID, id string) (*directory.Recipient, error) {
+	for _, r := range p[org] {
+		if r.ID == id {
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("recipient %s: %w", id, directory.ErrNotFound)
+}
+
 func (p people) add(org directory.OrgID, id string, change func(*directory.Recipient), addresses ...string) {
 	r := &directory.Recipient{Org: org, ID: id, Type: directory.MailUser, Primary: smtpaddr.Must(addresses[0]), Enabled: true}
 	if change != nil {
@@ -254,9 +263,9 @@ func authorityConfig() *directory.AuthorityConfig {
 // newAuthority is an authority over the realms, with the clock at now.
 func newAuthority(t testing.TB, rs realms, now func() time.Time, change func(*trust.AuthorityConfig)) (*trust.Authority, *auditLog) {
 	t.Helper()
-	log := new(auditLog)
+	log, snapshot := new(auditLog), authorityConfig()
 	cfg := trust.AuthorityConfig{Realms: rs, Audit: log, Now: now, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Authority: func(context.Context) (*directory.AuthorityConfig, error) { return authorityConfig(), nil }}
+		Authority: func(context.Context) (*directory.AuthorityConfig, error) { return snapshot, nil }}
 	if change != nil {
 		change(&cfg)
 	}
@@ -264,6 +273,7 @@ func newAuthority(t testing.TB, rs realms, now func() time.Time, change func(*tr
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = a.Flush(context.Background()) }) // its timer must not outlive t.Output
 	return a, log
 }
 

@@ -92,10 +92,21 @@ func (l *LabFile) ForLab(m LabMailbox) Options {
 // Host is the server's host name.
 func (c *Client) Host() string { return c.base.Hostname() }
 
-// Import sends one calendar file to a mailbox. progress may be nil.
+// Import sends one calendar file to the main calendar of a mailbox. progress may
+// be nil.
 func (c *Client) Import(ctx context.Context, mailbox, name string, file io.Reader, progress func(done, total int)) (*directory.ImportSummary, error) {
+	return c.ImportInto(ctx, mailbox, "", name, file, progress)
+}
+
+// ImportInto is Import into a calendar of that name ("": the main one), which is
+// made where there is none.
+func (c *Client) ImportInto(ctx context.Context, mailbox, calendar, name string, file io.Reader, progress func(done, total int)) (*directory.ImportSummary, error) {
 	u := c.base.JoinPath("api/v1/mailboxes", url.PathEscape(mailbox), "import")
-	u.RawQuery = url.Values{"name": {name}}.Encode()
+	query := url.Values{"name": {name}}
+	if calendar != "" {
+		query.Set("calendar", calendar)
+	}
+	u.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), file)
 	if err != nil {
 		return nil, err

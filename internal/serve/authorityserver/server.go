@@ -4,6 +4,7 @@
 package authorityserver
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -151,9 +152,9 @@ func answer[R any](w http.ResponseWriter, r *http.Request, served bool, parse fu
 		return nil
 	}
 	var req R
-	err := readForm(w, r)
+	form, err := readForm(w, r)
 	if err == nil {
-		req, err = parse(r.PostForm)
+		req, err = parse(form)
 	}
 	if err != nil {
 		status := http.StatusBadRequest
@@ -179,15 +180,17 @@ var errForm = errors.New("content type is not application/x-www-form-urlencoded"
 
 // readForm reads the parameters of the body only: a token request in the URL is
 // none.
-func readForm(w http.ResponseWriter, r *http.Request) error {
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || t != "application/x-www-form-urlencoded" {
-		return errForm
+		return nil, errForm
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	// ParseForm would take what is in the URL as well.
-	r.URL = &url.URL{Path: r.URL.Path}
-	return r.ParseForm()
+	size := min(max(r.ContentLength, 0), maxForm) // what was announced, in one piece
+	body := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxForm)); err != nil {
+		return nil, err
+	}
+	return url.ParseQuery(body.String())
 }
 
 func writeNotFound(w http.ResponseWriter) error {
@@ -197,7 +200,11 @@ func writeNotFound(w http.ResponseWriter) error {
 const typeJSON = "application/json; charset=utf-8"
 
 func writeJSON(w http.ResponseWriter, status int, v any) error {
-	body, err := json.Marshal(v)
+	marshal := func() ([]byte, error) { return json.Marshal(v) }
+	if m, ok := v.(json.Marshaler); ok {
+		marshal = m.MarshalJSON // json.Marshal would read what it wrote once more
+	}
+	body, err := marshal()
 	if err != nil {
 		return err
 	}

@@ -71,6 +71,9 @@ type UserTokens interface {
 	// Validate returns whose token it is in one of the organizations; the error
 	// is trust.ErrNotUserToken when none of them knows its issuer.
 	Validate(ctx context.Context, token string, orgs []*directory.Organization) (*trust.UserToken, error)
+	// AuthorizationURI is where users of the organizations sign in; "" is nowhere in
+	// particular. It does not wait.
+	AuthorizationURI(orgs []*directory.Organization) string
 }
 
 // A Config is what an Authenticator needs.
@@ -132,6 +135,14 @@ func New(cfg Config) (*Authenticator, error) {
 		return nil, fmt.Errorf("callers: %w", err)
 	}
 	return a, nil
+}
+
+// With returns an authenticator for a service that takes other tokens. The two
+// know the same passwords, and count the wrong ones together.
+func (a *Authenticator) With(tokens Tokens) *Authenticator {
+	c := *a
+	c.cfg.Tokens = tokens
+	return &c
 }
 
 // Site returns what is served under the host of r; directory.ErrNotFound when
@@ -201,7 +212,7 @@ func (a *Authenticator) bearer(ctx context.Context, sites *SiteSet, token string
 	if err != nil {
 		return nil, err
 	}
-	return &Caller{Site: site, Org: site.Org, Recipient: p.User, Partner: p}, nil
+	return &Caller{Site: site, Org: site.Org, ApplicationID: p.ApplicationID, Recipient: p.User, Partner: p}, nil
 }
 
 // refused tells of a refused token and returns err.
@@ -252,7 +263,7 @@ func (a *Authenticator) ownUser(ctx context.Context, sites *SiteSet, p *trust.Ca
 	}
 	account := *c.Account
 	account.Roles = nil
-	c.Account = &account
+	c.Account, c.ApplicationID = &account, p.ApplicationID
 	return c, nil
 }
 
@@ -439,6 +450,9 @@ func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err er
 	h := w.Header()
 	if sites.oauth {
 		c := trust.ChallengeFor(sites.Organizations())
+		if c.AuthorizationURI == "" && a.cfg.UserTokens != nil {
+			c.AuthorizationURI = a.cfg.UserTokens.AuthorizationURI(sites.Organizations())
+		}
 		if tokenRefused {
 			c.Error = "invalid_token"
 			h.Set(acs.DiagnosticsHeader, token.Diagnostics())

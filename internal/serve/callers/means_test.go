@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -232,6 +233,43 @@ func (u users) Validate(_ context.Context, token string, _ []*directory.Organiza
 		return nil, trust.ErrNotUserToken
 	}
 	return u.user, u.err
+}
+
+func (users) AuthorizationURI(orgs []*directory.Organization) string {
+	if len(orgs) != 1 {
+		return ""
+	}
+	return "https://id.contoso.com/auth"
+}
+
+// The challenge tells where users sign in: at the default authorization server, else
+// at the OpenID provider.
+func TestChallengeNamesTheProvider(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		provider callers.UserTokens
+		change   func(*directory.Organization)
+		want     string
+	}{
+		{"no provider", nil, nil, ""},
+		{"a provider", users{}, nil, `authorization_uri="https://id.contoso.com/auth"`},
+		{"a default authorization server, too", users{}, func(o *directory.Organization) {
+			o.AuthServers = append(o.AuthServers, directory.AuthServer{Type: directory.AuthServerAzureAD, Enabled: true, IsDefaultAuthorizationEndpoint: true, AuthorizationEndpoint: "https://login.contoso.com/authorize"})
+		}, `authorization_uri="https://login.contoso.com/authorize"`},
+	} {
+		s := newStage()
+		site, _ := s.sets["onprem.test"].Only()
+		if tt.change != nil {
+			tt.change(site.Org)
+		}
+		a := s.authenticator(t, func(c *callers.Config) { c.UserTokens = tt.provider })
+		w := httptest.NewRecorder()
+		a.Challenge(w, request(t, "onprem.test", authorization("Bearer")), callers.ErrNoCredentials)
+		line := strings.Join(w.Header().Values("WWW-Authenticate"), "\n")
+		if tt.want == "" && strings.Contains(line, "authorization_uri") || !strings.Contains(line, tt.want) {
+			t.Errorf("%s: %s, want %s", tt.name, line, tt.want)
+		}
+	}
 }
 
 func TestTokenOfAUser(t *testing.T) {

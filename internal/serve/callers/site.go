@@ -126,6 +126,9 @@ type Caller struct {
 	Account *directory.Account      // nil for a partner
 	// AppPassword is the name of the app password that the account signed in with, if any.
 	AppPassword string
-	Recipient   *directory.Recipient // the caller's own mailbox or mail user; nil if none
-	Partner     *trust.Caller        // nil for a user
+	// ApplicationID is the application whose token it is: a partner's, or one that a
+	// user signed in to; "": who signed in himself.
+	ApplicationID string
+	Recipient     *directory.Recipient // the caller's own mailbox or mail user; nil if none
+	Partner       *trust.Caller        // nil for a user
 }

@@ -8,6 +8,7 @@
 package ewsserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,10 +149,10 @@ func (s *Server) serveSOAP(w http.ResponseWriter, r *http.Request) error {
 		s.cfg.Auth.Challenge(w, r, err)
 		return nil
 	}
-	if p := caller.Partner; p != nil && caller.Site.Server.RefusesEWS(p.ApplicationID) {
+	if caller.Org.RefusesEWS(caller.Site.Server, caller.ApplicationID) {
 		// As Exchange Online refuses them: the token is good, the service is not
 		// for this application (oauth-s2s 8.2).
-		mount.AddAttrs(r.Context(), slog.String("refused", "EWS is not for application "+p.ApplicationID+" here"))
+		mount.AddAttrs(r.Context(), slog.String("refused", cmp.Or(caller.ApplicationID, "everybody")))
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusForbidden)
 		return nil

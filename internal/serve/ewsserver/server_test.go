@@ -73,9 +73,9 @@ func caller(user string) (*callers.Caller, bool) {
 	case "service": // may impersonate, has no mailbox
 		return &callers.Caller{Site: site, Org: org, Account: account(directory.RoleImpersonation)}, true
 	case "partner":
-		return &callers.Caller{Site: site, Org: org, Partner: &trust.Caller{Org: org, ApplicationID: directory.ExchangeAppID, Realm: "fabrikam.com"}}, true
+		return &callers.Caller{Site: site, Org: org, ApplicationID: directory.ExchangeAppID, Partner: &trust.Caller{Org: org, ApplicationID: directory.ExchangeAppID, Realm: "fabrikam.com"}}, true
 	case "application": // of Entra, with the role for every mailbox
-		return &callers.Caller{Site: site, Org: org, Partner: &trust.Caller{Org: org, ApplicationID: application, Realm: "t", AppOnly: true, Impersonates: true}}, true
+		return &callers.Caller{Site: site, Org: org, ApplicationID: application, Partner: &trust.Caller{Org: org, ApplicationID: application, Realm: "t", AppOnly: true, Impersonates: true}}, true
 	case "partner at a dedicated server", "application at a dedicated server", "partner at a closed server", "application at a closed server", "ana at a closed server":
 		name, where, _ := strings.Cut(user, " at a ")
 		c, _ := caller(name)

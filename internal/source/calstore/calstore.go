@@ -1,7 +1,7 @@
 // Package calstore is the built-in calendar: it reads iCalendar files into a
 // store and answers from it.
 //
-// Calendar text is kept as it came, one object for each UID. Beside it stand the
+// Calendar text is kept as it came, one object for each UID of a folder. Beside it stand the
 // occurrences, packed by UTC month in the form in which they are searched, so
 // that a question reads the few months that it asks for, and mostly finds them in
 // memory. A question parses no iCalendar and expands nothing, with one
@@ -11,6 +11,10 @@
 // Every month of an expanded year holds all that overlaps it. Months of other
 // years hold only events that do not repeat. An event of more than a few hundred
 // days would fill too many months and is kept apart (directory.LongMonth).
+//
+// A mailbox has several calendars (folders), which make one picture: folders.go
+// says which of them counts. A small change stands beside the months as a patch,
+// until there are many.
 //
 // A calendar has a version that grows with each change. A change is computed
 // from one version and is kept only if the calendar is still at it.
@@ -39,13 +43,15 @@ type Store interface {
 	// CalendarState is the zero state for a mailbox without calendar.
 	CalendarState(ctx context.Context, org directory.OrgID, mailbox string) (directory.CalendarState, error)
 	// CalendarMonths returns those of the months from..to (both not negative) that
-	// exist, and LongMonth, with the version that all of them belong to.
+	// exist, and all below 0, with the version that all of them belong to.
 	CalendarMonths(ctx context.Context, org directory.OrgID, mailbox string, from, to int) (version int64, months []directory.CalendarMonth, err error)
 	CalendarObjects(ctx context.Context, org directory.OrgID, mailbox string, f directory.CalendarFilter) iter.Seq2[*directory.CalendarObject, error]
 	// ChangeCalendar is directory.ErrCalendarChanged when the calendar is not at
 	// version base, and directory.ErrNotFound when there is no such mailbox.
 	ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox string, base int64, c *directory.CalendarChange) error
 	CalendarUnreadable(ctx context.Context, org directory.OrgID, mailbox string) (int, error)
+	// CalendarFolders are those of which something is known.
+	CalendarFolders(ctx context.Context, org directory.OrgID, mailbox string) ([]directory.CalendarFolder, error)
 	// CalendarMark is another number, never 0, whenever the calendar may have
 	// changed. It does not wait.
 	CalendarMark(org directory.OrgID, mailbox string) uint64
@@ -83,6 +89,7 @@ type limits struct {
 	occurrences int // of one calendar
 	work        int // instances that one change computes, used or not
 	answer      int // of one answer
+	patches     int // of one calendar
 }
 
 var defaultLimits = limits{
@@ -92,6 +99,7 @@ var defaultLimits = limits{
 	occurrences: 2_000_000,
 	work:        10_000_000,
 	answer:      50_000,
+	patches:     128,
 }
 
 // Stats counts the work of Calendars since the start.
@@ -124,7 +132,10 @@ type key struct {
 type calendar struct {
 	state  directory.CalendarState
 	months map[int]*month // those without occurrences are in it too
-	mark   atomic.Uint64  // CalendarMark before this version was seen in the store; 0: none
+	// patches are on the months already; their number and size, known with months.
+	patches, patchEntries int
+
+	mark atomic.Uint64 // CalendarMark before this version was seen in the store; 0: none
 }
 
 // New returns Calendars over a store.
@@ -327,16 +338,32 @@ func (c *Calendars) load(ctx context.Context, k key, cal *calendar, first, last 
 			}
 		}
 	}
-	more.months[directory.LongMonth] = &month{}
+	// What is read takes the place of what was known: patches belong on it.
+	read := []int{directory.LongMonth}
 	for n := lo; n <= hi; n++ {
-		if _, ok := more.months[n]; !ok {
-			more.months[n] = &month{}
-		}
+		read = append(read, n)
+	}
+	for _, n := range read {
+		more.months[n] = &month{}
+	}
+	rows, patches, err := split(rows)
+	if err != nil {
+		return nil, err
 	}
 	for _, r := range rows {
 		if more.months[r.Month], err = openMonth(r.Data); err != nil {
 			return nil, fmt.Errorf("month %d: %w", r.Month, err)
 		}
+	}
+	drop := dropped(patches)
+	for _, n := range read {
+		if more.months[n], err = patched(more.months[n], n, patches, drop); err != nil {
+			return nil, fmt.Errorf("month %d: %w", n, err)
+		}
+	}
+	more.patches = len(patches)
+	for _, p := range patches {
+		more.patchEntries += p.entries()
 	}
 	c.replace(k, cal, more)
 	return more, nil
@@ -388,12 +415,18 @@ func (c *Calendars) appendIntervals(iv []freebusy.Interval, cal *calendar, first
 		return nil, &routing.MailboxError{Reason: routing.TooManyEvents,
 			Text: fmt.Sprintf("The result set contains too many calendar entries. The allowed size = %d; the actual size = %d.", c.limits.answer, n)}
 	}
+	before := len(iv)
 	iv = slices.Grow(iv, n)
+	unavailable := false
 	cal.overlapping(first, last, w, func(m *month, i int) {
+		unavailable = unavailable || m.flags(i)&flagUnavailable != 0
 		iv = append(iv, freebusy.Interval{Start: time.Unix(m.start(i), 0).UTC(), End: time.Unix(m.end(i), 0).UTC(), Status: m.status(i)})
 	})
 	if details {
-		cal.describe(first, last, w, iv[len(iv)-n:])
+		cal.describe(first, last, w, iv[before:])
+	}
+	if unavailable {
+		iv = append(iv[:before], cal.outside(first, last, w, iv[before:])...)
 	}
 	return iv, nil
 }

@@ -29,7 +29,8 @@ import (
 type spy struct {
 	calstore.Store
 	states, reads, bytes atomic.Int64
-	beforeMonths         func() // nil: nothing
+	written              atomic.Int64 // octets of months
+	beforeMonths         func()       // nil: nothing
 	beforeChange         func()
 }
 
@@ -53,6 +54,9 @@ func (s *spy) CalendarMonths(ctx context.Context, org directory.OrgID, mailbox s
 func (s *spy) ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox string, base int64, c *directory.CalendarChange) error {
 	if s.beforeChange != nil {
 		s.beforeChange()
+	}
+	for _, m := range c.Months {
+		s.written.Add(int64(len(m.Data)))
 	}
 	return s.Store.ChangeCalendar(ctx, org, mailbox, base, c)
 }

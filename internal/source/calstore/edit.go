@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -30,6 +31,7 @@ type edit struct {
 	zone    *time.Location // the mailbox's
 	base    int64
 	state   directory.CalendarState // as it will be
+	gone    []directory.CalendarPlace
 	put     []*directory.CalendarObject
 	written func(n int)        // told how many of put are written; nil: nobody
 	drop    map[objectKey]bool // whose occurrences go away
@@ -37,8 +39,15 @@ type edit struct {
 	entries int // in add
 	room    int // for entries
 	full    bool
-	work    int // instances computed
-	lo, hi  int // the months that drop and add may touch, beside LongMonth
+	work    int  // instances computed
+	lo, hi  int  // the months that drop and add may touch, beside LongMonth
+	delta   int  // by which the number of occurrences changes
+	unsure  bool // delta is not right
+
+	folders   map[string]*directory.CalendarFolder // as they will be
+	touched   map[string]bool                      // those that become different
+	dropped   string                               // the folder that goes away
+	available bool                                 // a VAVAILABILITY becomes different
 }
 
 // change runs fn over the calendar as it is, and keeps what fn put into the edit
@@ -66,7 +75,15 @@ func (c *Calendars) change(ctx context.Context, k key, mailbox *directory.Recipi
 		e := &edit{Calendars: c, k: k, mailbox: mailbox, zone: zone, base: st.Version, state: st,
 			drop: map[objectKey]bool{}, add: map[int][]occurrence{}, lo: math.MaxInt32, hi: -1,
 			room: c.limits.occurrences - st.Occurrences}
-		record, todo, err := fn(e)
+		err = e.readFolders(ctx)
+		var record *directory.CalendarImport
+		todo := false
+		if err == nil {
+			record, todo, err = fn(e)
+		}
+		if err == nil && todo && e.available {
+			err = e.unavailable(ctx, e.state.Years, true)
+		}
 		if err == nil && todo {
 			err = e.commit(ctx, record)
 		}
@@ -79,6 +96,11 @@ func (c *Calendars) change(ctx context.Context, k key, mailbox *directory.Recipi
 
 // remove takes away the occurrences of an object as the store has it.
 func (e *edit) remove(o *directory.CalendarObject) {
+	if o.Occurrences == 0 {
+		return
+	}
+	e.delta -= o.Occurrences
+	e.unsure = e.unsure || o.Occurrences < 0
 	e.drop[keyOf(e.k.mailbox, o.UID)] = true
 	from := o.From
 	switch {
@@ -95,6 +117,7 @@ func (e *edit) touch(from, to int) {
 
 // describe fills in what o's row says about the times of g.
 func (e *edit) describe(o *directory.CalendarObject, g *ical.Group) {
+	o.Occurrences = 0
 	span, ok := e.expander(o).Span(g)
 	if !ok { // cancelled, declined or broken
 		o.Series, o.UsesMailboxZone, o.From, o.Until = false, false, time.Unix(0, 0).UTC(), &time.Time{}
@@ -128,6 +151,7 @@ func (e *edit) expand(o *directory.CalendarObject, g *ical.Group, years []int) (
 		object = keyOf(e.k.mailbox, o.UID)
 		staged = map[int][]occurrence{}
 		n      = 0
+		begun  = 0
 	)
 	// stage returns false past a limit.
 	stage := func(from, to time.Time, years int) bool {
@@ -162,6 +186,9 @@ func (e *edit) expand(o *directory.CalendarObject, g *ical.Group, years []int) (
 				e.full = true
 				return false
 			}
+			if first == directory.LongMonth || !in.Start.Before(time.Unix(monthStart(first), 0)) {
+				begun++
+			}
 			oc := occurrenceOf(object, in)
 			for m := first; m <= last; m++ {
 				staged[m] = append(staged[m], oc)
@@ -187,6 +214,10 @@ func (e *edit) expand(o *directory.CalendarObject, g *ical.Group, years []int) (
 		return 0, append(problems, p)
 	}
 	e.entries += n
+	e.delta += begun
+	if o.Occurrences >= 0 {
+		o.Occurrences += begun
+	}
 	for m, occs := range staged {
 		e.add[m] = append(e.add[m], occs...)
 		if m != directory.LongMonth {
@@ -198,18 +229,7 @@ func (e *edit) expand(o *directory.CalendarObject, g *ical.Group, years []int) (
 
 // commit writes the edit in one transaction.
 func (e *edit) commit(ctx context.Context, record *directory.CalendarImport) error {
-	var rows []directory.CalendarMonth
-	if e.base > 0 && (len(e.drop) > 0 || len(e.add) > 0) {
-		version, old, err := e.Store.CalendarMonths(ctx, e.k.org, e.k.mailbox, max(0, e.lo), e.hi)
-		if err != nil {
-			return err
-		}
-		if version != e.base {
-			return directory.ErrCalendarChanged
-		}
-		rows = old
-	}
-	c := directory.CalendarChange{Import: record, Put: func(yield func(*directory.CalendarObject) bool) {
+	c := directory.CalendarChange{Import: record, Delete: e.gone, DropFolder: e.dropped, Put: func(yield func(*directory.CalendarObject) bool) {
 		for i, o := range e.put {
 			if !yield(o) {
 				return
@@ -219,16 +239,137 @@ func (e *edit) commit(ctx context.Context, record *directory.CalendarImport) err
 			}
 		}
 	}}
+	for name := range e.touched {
+		c.Folders = append(c.Folders, *e.folders[name])
+	}
+	now := &calendar{}
+	if len(e.drop) > 0 || len(e.add) > 0 {
+		old, err := e.known(ctx)
+		if err != nil {
+			return err
+		}
+		if e.small(old) {
+			err = e.patch(&c, old, now)
+		} else {
+			err = e.rewrite(ctx, &c, old, now)
+		}
+		if err != nil {
+			return err
+		}
+	} else if old, ok := e.cache.GetIfPresent(e.k); ok && old.state.Version == e.base {
+		now.months, now.patches, now.patchEntries = old.months, old.patches, old.patchEntries
+	}
+	c.State = e.state
+	if err := e.Store.ChangeCalendar(ctx, e.k.org, e.k.mailbox, e.base, &c); err != nil {
+		return err
+	}
+	now.state = e.state
+	now.state.Version = e.base + 1
+	e.replace(e.k, nil, now)
+	return nil
+}
+
+// known is what is in memory of the calendar, at least the number of its patches.
+func (e *edit) known(ctx context.Context) (*calendar, error) {
+	if e.base == 0 {
+		return &calendar{}, nil
+	}
+	if old, ok := e.cache.GetIfPresent(e.k); ok && old.state.Version == e.base && old.months != nil {
+		return old, nil
+	}
+	version, rows, err := e.Store.CalendarMonths(ctx, e.k.org, e.k.mailbox, 1, 0)
+	if err == nil && version != e.base {
+		err = directory.ErrCalendarChanged
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, patches, err := split(rows)
+	old := &calendar{months: map[int]*month{}, patches: len(patches)}
+	for _, p := range patches {
+		old.patchEntries += p.entries()
+	}
+	return old, err
+}
+
+// small: the edit is kept as a patch.
+func (e *edit) small(old *calendar) bool {
+	return e.base > 0 && !e.unsure && len(e.put)+len(e.gone) <= maxPatchObjects &&
+		old.patches < e.limits.patches && old.patchEntries+e.entries <= maxPatchEntries
+}
+
+// patch adds the edit as a patch. Months in memory that it touches are forgotten.
+func (e *edit) patch(c *directory.CalendarChange, old, now *calendar) error {
+	data, err := packPatch(e.drop, e.add)
+	if err != nil {
+		return err
+	}
+	c.Months = append(c.Months, directory.CalendarMonth{Month: firstPatch - old.patches, Data: data})
+	e.state.Occurrences += e.delta
+	now.patches, now.patchEntries = old.patches+1, old.patchEntries+e.entries
+	now.months = make(map[int]*month, len(old.months))
+	touches := func(n int, m *month) bool { return len(e.add[n]) > 0 || m.contains(e.drop) }
+	if m := old.months[directory.LongMonth]; m == nil || touches(directory.LongMonth, m) {
+		return nil // it belongs to every answer
+	}
+	for n, m := range old.months {
+		if !touches(n, m) {
+			now.months[n] = m
+		}
+	}
+	return nil
+}
+
+// rewrite works the edit, and all patches, into the months.
+func (e *edit) rewrite(ctx context.Context, c *directory.CalendarChange, old, now *calendar) error {
+	var rows []directory.CalendarMonth
+	if e.base > 0 {
+		lo, hi := max(0, e.lo), e.hi
+		if old.patches > 0 {
+			lo, hi = 0, math.MaxInt32
+		}
+		version, all, err := e.Store.CalendarMonths(ctx, e.k.org, e.k.mailbox, lo, hi)
+		if err != nil {
+			return err
+		}
+		if version != e.base {
+			return directory.ErrCalendarChanged
+		}
+		rows = all
+	}
+	rows, patches, err := split(rows)
+	if err != nil {
+		return err
+	}
+	drop := dropped(patches)
+	maps.Copy(drop, e.drop)
+	months := map[int]bool{}
+	for _, p := range patches {
+		for n := range p.months {
+			months[n] = true
+		}
+	}
+	for n := range months {
+		for _, o := range added(nil, patches, n) {
+			if !e.drop[o.object] {
+				e.add[n] = append(e.add[n], o)
+			}
+		}
+	}
+	total := 0
+	now.months = maps.Clone(old.months)
 	for _, r := range rows {
 		m, err := openMonth(r.Data)
 		if err != nil {
 			return fmt.Errorf("month %d: %w", r.Month, err)
 		}
-		if len(e.add[r.Month]) == 0 && !m.contains(e.drop) {
+		total += begun(m, r.Month)
+		if _, ok := e.add[r.Month]; !ok && !m.contains(drop) {
 			continue
 		}
+		total -= begun(m, r.Month)
 		e.state.Occurrences -= begun(m, r.Month)
-		e.add[r.Month] = m.unpack(e.add[r.Month], func(k objectKey) bool { return !e.drop[k] })
+		e.add[r.Month] = m.unpack(e.add[r.Month], func(k objectKey) bool { return !drop[k] })
 	}
 	for n, occs := range e.add {
 		data, err := packMonth(occs)
@@ -239,16 +380,19 @@ func (e *edit) commit(ctx context.Context, record *directory.CalendarImport) err
 		if err != nil {
 			return err
 		}
+		if now.has(n) {
+			now.months[n] = m
+		}
+		total += begun(m, n)
 		e.state.Occurrences += begun(m, n)
 		c.Months = append(c.Months, directory.CalendarMonth{Month: n, Data: data})
 	}
-	c.State = e.state
-	if err := e.Store.ChangeCalendar(ctx, e.k.org, e.k.mailbox, e.base, &c); err != nil {
-		return err
+	if len(patches) > 0 { // all months were read
+		e.state.Occurrences = total
 	}
-	now := &calendar{state: e.state}
-	now.state.Version = e.base + 1
-	e.replace(e.k, nil, now)
+	for i := range patches {
+		c.Months = append(c.Months, directory.CalendarMonth{Month: firstPatch - i})
+	}
 	return nil
 }
 
@@ -284,15 +428,13 @@ func (c *Calendars) reach(ctx context.Context, k key, mailbox *directory.Recipie
 	if !beyond {
 		f.From, f.To = yearStart(missing[0]), yearStart(missing[len(missing)-1]+1)
 	}
-	any := false
-	for _, err := range c.Store.CalendarObjects(ctx, k.org, k.mailbox, f) {
-		if err != nil {
-			return false, err
-		}
-		any = true
-		break
+	any, err := c.has(ctx, k, f)
+	if err == nil && !any {
+		any, err = c.has(ctx, k, directory.CalendarFilter{Shadows: true, Availability: true})
 	}
 	switch {
+	case err != nil:
+		return false, err
 	case !any:
 		return false, nil
 	case beyond:
@@ -300,6 +442,14 @@ func (c *Calendars) reach(ctx context.Context, k key, mailbox *directory.Recipie
 			Text: fmt.Sprintf("recurring events of %s are known for the years %d to %d only", mailbox.Primary, FirstYear, limit)}
 	}
 	return true, c.extend(ctx, k, mailbox, missing)
+}
+
+// has reports whether the calendar has an object that f selects.
+func (c *Calendars) has(ctx context.Context, k key, f directory.CalendarFilter) (bool, error) {
+	for _, err := range c.Store.CalendarObjects(ctx, k.org, k.mailbox, f) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 // extend expands the series of a calendar for more years.
@@ -317,7 +467,13 @@ func (c *Calendars) extend(ctx context.Context, k key, mailbox *directory.Recipi
 			if p.err != nil {
 				return nil, false, p.err
 			}
-			e.reexpand(ctx, o, p.group, missing)
+			had := o.Occurrences
+			if e.reexpand(ctx, o, p.group, missing); o.Occurrences != had {
+				e.put = append(e.put, o)
+			}
+		}
+		if err := e.unavailable(ctx, missing, false); err != nil {
+			return nil, false, err
 		}
 		if e.full {
 			return nil, false, fmt.Errorf("no room for the years %v: the limit is %d occurrences", missing, c.limits.occurrences)
@@ -335,8 +491,7 @@ func (c *Calendars) extend(ctx context.Context, k key, mailbox *directory.Recipi
 func (e *edit) reexpand(ctx context.Context, o *directory.CalendarObject, g *ical.Group, years []int) {
 	_, problems := e.expand(o, g, years)
 	for _, p := range problems {
-		e.Log.LogAttrs(ctx, slog.LevelWarn, "event left out", slog.String("mailbox", e.mailbox.Primary.String()),
-			slog.String("uid", p.UID), slog.String("reason", p.Reason))
+		e.leftOut(ctx, p)
 	}
 }
 
@@ -397,6 +552,7 @@ func (c *Calendars) rezone(ctx context.Context, k key, mailbox *directory.Recipi
 			e.reexpand(ctx, o, p.group, e.state.Years)
 			e.put = append(e.put, o)
 		}
+		e.available = true
 		e.state.Zone = mailbox.Calendar.TimeZone
 		return nil, true, nil
 	})

@@ -2,8 +2,8 @@ package calstore
 
 // Limits are the limits that tests make smaller; zero fields stay.
 type Limits struct {
-	File                               int64
-	Entries, Occurrences, Work, Answer int
+	File                                        int64
+	Entries, Occurrences, Work, Answer, Patches int
 }
 
 // Limit sets limits of c.
@@ -20,6 +20,7 @@ func (c *Calendars) Limit(l Limits) {
 	set(&c.limits.occurrences, l.Occurrences)
 	set(&c.limits.work, l.Work)
 	set(&c.limits.answer, l.Answer)
+	set(&c.limits.patches, l.Patches)
 }
 
 // Forget empties the memory.

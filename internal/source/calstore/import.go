@@ -30,53 +30,48 @@ var (
 // ErrTooLarge. name is for the summary and for Health, where a later import of
 // the same name takes the place of this one.
 func (c *Calendars) Import(ctx context.Context, mailbox *directory.Recipient, name string, r io.Reader) (directory.ImportSummary, error) {
-	return c.ImportProgress(ctx, mailbox, name, r, nil)
+	return c.ImportInto(ctx, mailbox, "", name, r, nil)
 }
 
-// ImportProgress is Import that tells how far it is, in events, from time to
-// time; the last call has done equal to total.
-func (c *Calendars) ImportProgress(ctx context.Context, mailbox *directory.Recipient, name string, r io.Reader, progress func(done, total int)) (directory.ImportSummary, error) {
-	s, err := c.importFile(ctx, mailbox, name, r, progress)
+// ImportInto is Import into a calendar of that name, which is made where there is
+// none ("": the main one), and tells how far it is, in events, from time to time;
+// the last call of progress has done equal to total. progress may be nil.
+func (c *Calendars) ImportInto(ctx context.Context, mailbox *directory.Recipient, folder, name string, r io.Reader, progress func(done, total int)) (directory.ImportSummary, error) {
+	s, err := c.importFile(ctx, mailbox, folder, name, r, progress)
 	if err != nil {
 		return directory.ImportSummary{}, fmt.Errorf("import %s into %s: %w", name, mailbox.Primary, err)
 	}
 	return s, nil
 }
 
-func (c *Calendars) importFile(ctx context.Context, mailbox *directory.Recipient, name string, r io.Reader, progress func(done, total int)) (directory.ImportSummary, error) {
+func (c *Calendars) importFile(ctx context.Context, mailbox *directory.Recipient, folder, name string, r io.Reader, progress func(done, total int)) (s directory.ImportSummary, err error) {
+	if folder, err = Folder(folder); err != nil {
+		return s, err
+	}
 	if !mailbox.IsMailbox() {
-		return directory.ImportSummary{}, fmt.Errorf("a %s has no calendar here", mailbox.Type)
+		return s, fmt.Errorf("a %s has no calendar here", mailbox.Type)
 	}
 	f, err := c.readFile(name, r)
 	if err != nil {
-		return directory.ImportSummary{}, err
+		return s, err
 	}
-	f.progress = progress
-	k := key{mailbox.Org, mailbox.ID}
-	for range maxTries {
-		var summary directory.ImportSummary
-		err := c.prepare(ctx, k, mailbox)
-		if err == nil {
-			err = c.change(ctx, k, mailbox, func(e *edit) (record *directory.CalendarImport, todo bool, err error) {
-				summary, record, err = e.importFile(ctx, f)
-				return record, true, err
-			})
-		}
-		if !errors.Is(err, directory.ErrCalendarChanged) {
-			return summary, err
-		}
-	}
-	return directory.ImportSummary{}, directory.ErrCalendarChanged
+	f.folder, f.progress = folder, progress
+	err = c.changeReady(ctx, mailbox, func(e *edit) (record *directory.CalendarImport, err error) {
+		s, record, err = e.importFile(ctx, f)
+		return record, err
+	})
+	return s, err
 }
 
 // A file is an iCalendar file, parsed.
 type file struct {
-	name     string
-	zone     string // X-WR-TIMEZONE
-	events   int
-	groups   []ical.Group
-	problems []ical.Problem
-	progress func(done, total int) // nil: nobody asks
+	folder, name   string
+	zone           string // X-WR-TIMEZONE
+	events         int
+	groups         []ical.Group
+	availabilities []ical.Availability
+	problems       []ical.Problem
+	progress       func(done, total int) // nil: nobody asks
 }
 
 func (c *Calendars) readFile(name string, r io.Reader) (*file, error) {
@@ -97,10 +92,10 @@ func (c *Calendars) readFile(name string, r io.Reader) (*file, error) {
 	case !slices.ContainsFunc(cal.Components, func(c *ical.Component) bool { return c.Name == "VCALENDAR" }):
 		return nil, fmt.Errorf("%w: no VCALENDAR", ErrNotCalendar)
 	}
-	f := &file{name: cleanName(name), zone: cal.TimeZone(), groups: ical.Groups(cal), problems: problems}
+	f := &file{name: cleanName(name), zone: cal.TimeZone(), groups: ical.Groups(cal), availabilities: ical.Availabilities(cal), problems: problems}
 	for _, root := range cal.Components {
 		for _, c := range root.Components {
-			if root.Name == "VCALENDAR" && c.Name == "VEVENT" {
+			if root.Name == "VCALENDAR" && (c.Name == "VEVENT" || c.Name == "VAVAILABILITY") {
 				f.events++
 			}
 		}
@@ -152,19 +147,24 @@ func (c *Calendars) missing(st *directory.CalendarState) []int {
 	return years
 }
 
-// importFile puts the events of f into the edit.
+// importFile puts the objects of f into the edit.
 func (e *edit) importFile(ctx context.Context, f *file) (directory.ImportSummary, *directory.CalendarImport, error) {
-	switch years := e.missing(&e.state); {
-	case e.base == 0:
-		e.state.Zone, e.state.Years = e.mailbox.Calendar.TimeZone, years
-	case e.stale() || len(years) > 0:
-		return directory.ImportSummary{}, nil, directory.ErrCalendarChanged
+	total := len(f.groups) + len(f.availabilities)
+	uids := make([]string, 0, total)
+	for i := range f.groups {
+		uids = append(uids, f.groups[i].UID)
 	}
-	old, err := e.present(ctx, f)
+	for i := range f.availabilities {
+		uids = append(uids, f.availabilities[i].UID)
+	}
+	old, err := e.present(ctx, uids)
+	if err == nil {
+		_, err = e.folder(f.folder)
+	}
 	if err != nil {
 		return directory.ImportSummary{}, nil, err
 	}
-	s := directory.ImportSummary{File: f.name, Events: f.events}
+	s := directory.ImportSummary{File: f.name, Calendar: f.folder, Events: f.events}
 	skip := func(p ical.Problem) {
 		s.Skipped = append(s.Skipped, directory.ImportProblem{Line: p.Line, UID: p.UID, Reason: p.Reason})
 	}
@@ -172,91 +172,108 @@ func (e *edit) importFile(ctx context.Context, f *file) (directory.ImportSummary
 		skip(p)
 	}
 	// Expanding is the first half of the work, writing the second.
-	tell := func(done int) {
-		if f.progress != nil && (done%256 == 0 || done == 2*len(f.groups)) {
-			f.progress(done/2, len(f.groups))
+	done := 0
+	tell := func(n int) {
+		if done += n; f.progress != nil && (done%256 == 0 || done == 2*total) {
+			f.progress(done/2, total)
 		}
 	}
 	now := e.Now().UTC()
 	unreadable := 0
-	for i := range f.groups {
-		if err := ctx.Err(); err != nil {
-			return directory.ImportSummary{}, nil, context.Cause(ctx)
+	// put puts one object into the edit; it is told kept, and what could not be read.
+	put := func(o *directory.CalendarObject, text []byte, line int, put func(o, was *directory.CalendarObject) (kept bool, problems []ical.Problem, err error)) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		tell(i)
-		g := &f.groups[i]
-		if len(g.UID) > MaxUID || strings.ContainsRune(g.UID, 0) {
+		tell(1)
+		if err := checkUID(o.UID); err != nil {
 			unreadable++
-			skip(ical.Problem{Line: lineOf(g), Reason: fmt.Sprintf("UID of %d bytes, limit %d and no NUL", len(g.UID), MaxUID)})
-			continue
+			skip(ical.Problem{Line: line, Reason: err.Error()})
+			return nil
 		}
-		text := g.Text()
-		o := &directory.CalendarObject{
-			UID: g.UID, Text: text, Digest: digest(f.zone, text), Source: f.name,
-			Sequence: g.Sequence, Stamp: g.Stamp, FloatingZone: f.zone, Changed: now,
-		}
-		was := old[g.UID]
-		if was != nil && !newer(o, was) {
+		o.Folder, o.Text, o.Digest, o.Source, o.FloatingZone, o.Changed = f.folder, text, digest(f.zone, text), f.name, f.zone, now
+		was := in(f.folder, old[o.UID])
+		switch {
+		case was == nil:
+		case was.Availability != o.Availability:
+			unreadable++
+			skip(ical.Problem{Line: line, UID: o.UID, Reason: "the UID is that of another object"})
+			return nil
+		case !newer(o, was):
 			s.Unchanged++
-			continue
+			return nil
+		default:
+			o.Name = was.Name
 		}
-		e.describe(o, g)
-		found, problems := e.expand(o, g, e.state.Years)
+		kept, problems, err := put(o, was)
+		if err != nil {
+			return err
+		}
 		for _, p := range problems {
 			skip(p)
 		}
 		if len(problems) > 0 {
 			unreadable++
-			if found == 0 {
-				continue // what was there before stays
-			}
 			o.Digest = "" // to be read, and reported, with the next import again
 		}
-		if was != nil {
+		switch {
+		case !kept: // what was there before stays
+		case was != nil:
 			s.Replaced++
-			e.remove(was)
-		} else {
+		default:
 			s.Added++
-			e.state.Objects++
 		}
-		e.put = append(e.put, o)
+		if kept {
+			old[o.UID] = append(old[o.UID], o)
+		}
+		return nil
 	}
-	rest := 2*len(f.groups) - len(e.put)
-	e.written = func(n int) { tell(rest + n) }
-	if len(e.put) == 0 {
-		tell(rest)
-	}
-	return s, &directory.CalendarImport{Source: f.name, At: now, Events: f.events, Unreadable: unreadable}, nil
-}
-
-// present are the objects of the calendar that f has too.
-func (e *edit) present(ctx context.Context, f *file) (map[string]*directory.CalendarObject, error) {
-	old := map[string]*directory.CalendarObject{}
-	if e.state.Objects == 0 || len(f.groups) == 0 {
-		return old, nil
-	}
-	uids := make([]string, len(f.groups))
 	for i := range f.groups {
-		uids[i] = f.groups[i].UID
-	}
-	for o, err := range e.Store.CalendarObjects(ctx, e.k.org, e.k.mailbox, directory.CalendarFilter{UIDs: uids}) {
+		g := &f.groups[i]
+		err := put(&directory.CalendarObject{UID: g.UID, Sequence: g.Sequence, Stamp: g.Stamp}, g.Text(), lineOf(g),
+			func(o, _ *directory.CalendarObject) (bool, []ical.Problem, error) {
+				found, problems, err := e.putEvent(ctx, o, g, events(old[o.UID]))
+				return found > 0 || len(problems) == 0, problems, err
+			})
 		if err != nil {
-			return nil, err
+			return s, nil, err
 		}
-		old[o.UID] = o
 	}
-	return old, nil
+	for i := range f.availabilities {
+		a := &f.availabilities[i]
+		err := put(&directory.CalendarObject{UID: a.UID, Sequence: a.Sequence, Stamp: a.Stamp, Availability: true}, a.Text(), a.Line(),
+			func(o, was *directory.CalendarObject) (bool, []ical.Problem, error) {
+				kept, problems := e.putAvailability(o, a, was)
+				return kept, problems, nil
+			})
+		if err != nil {
+			return s, nil, err
+		}
+	}
+	for rest := 2*total - done - len(e.put); rest > 0; rest-- {
+		tell(1)
+	}
+	if total == 0 {
+		tell(0)
+	}
+	e.written = func(int) {
+		if done < 2*total { // shadows that were moved are written too
+			tell(1)
+		}
+	}
+	record := &directory.CalendarImport{Source: f.name, At: now, Events: f.events, Unreadable: unreadable}
+	if f.folder != "" {
+		record.Source = f.folder + "/" + f.name
+	}
+	return s, record, nil
 }
 
 // newer reports whether o takes the place of was: a higher SEQUENCE, then a
 // later DTSTAMP (RFC 5546 2.1.5). Of the same age, whatever differs: people edit
 // files by hand.
 func newer(o, was *directory.CalendarObject) bool {
-	switch {
-	case o.Sequence != was.Sequence:
-		return o.Sequence > was.Sequence
-	case !o.Stamp.Equal(was.Stamp):
-		return o.Stamp.After(was.Stamp)
+	if n := age(o, was); n != 0 {
+		return n > 0
 	}
 	return o.Digest != was.Digest
 }

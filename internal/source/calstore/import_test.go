@@ -223,7 +223,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 	text := sourcetest.Calendar(events...)
 	for _, at := range []int{0, 200, 500, 599} {
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := w.ImportProgress(ctx, r, "b.ics", strings.NewReader(text), func(done, total int) {
+		_, err := w.ImportInto(ctx, r, "", "b.ics", strings.NewReader(text), func(done, total int) {
 			if done >= at {
 				cancel()
 			}
@@ -248,7 +248,7 @@ func TestImportTellsItsProgress(t *testing.T) {
 		}
 		for _, again := range []string{"new", "unchanged"} {
 			last, calls := -1, 0
-			if _, err := w.ImportProgress(t.Context(), r, "a.ics", strings.NewReader(sourcetest.Calendar(events...)), func(done, total int) {
+			if _, err := w.ImportInto(t.Context(), r, "", "a.ics", strings.NewReader(sourcetest.Calendar(events...)), func(done, total int) {
 				if done < last || done > total || total != n {
 					t.Errorf("%s: %d of %d after %d, of %d events", again, done, total, last, n)
 				}

@@ -57,7 +57,7 @@ func importChild(path string) error {
 		return err
 	}
 	replies := bufio.NewReader(os.NewFile(3, "replies"))
-	s, err := c.ImportProgress(ctx, r, "big.ics", in, func(done, total int) {
+	s, err := c.ImportInto(ctx, r, "", "big.ics", in, func(done, total int) {
 		fmt.Println(done, total)
 		if _, err := replies.ReadString('\n'); err != nil {
 			os.Exit(2)

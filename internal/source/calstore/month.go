@@ -33,6 +33,7 @@ const (
 	flagException
 	flagReminder
 	flagPrivate
+	flagUnavailable // time that a VAVAILABILITY leaves out
 )
 
 // The packed form of a month, all numbers little-endian:

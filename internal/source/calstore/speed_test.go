@@ -60,7 +60,7 @@ func TestTenThousandEvents(t *testing.T) {
 	text := sourcetest.Calendar(append(inside(), outside(10_000)...)...)
 	began := time.Now()
 	calls := 0
-	s, err := w.ImportProgress(t.Context(), r, "big.ics", strings.NewReader(text), func(int, int) { calls++ })
+	s, err := w.ImportInto(t.Context(), r, "", "big.ics", strings.NewReader(text), func(int, int) { calls++ })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"busybridge/internal/spec/jose"
 )
 
 // Grant types of the token endpoint (oauth-s2s 3.2).
@@ -92,8 +94,7 @@ type TokenResponse struct {
 	AccessToken string
 }
 
-// tokenResponse has the members in the order of the captured answer. All values
-// are strings, numbers included.
+// tokenResponse is an answer as it is read.
 type tokenResponse struct {
 	TokenType   string  `json:"token_type"`
 	ExpiresIn   seconds `json:"expires_in"`
@@ -103,10 +104,13 @@ type tokenResponse struct {
 	AccessToken string  `json:"access_token"`
 }
 
-// MarshalJSON writes every value as a string (oauth-s2s 3.2).
+// MarshalJSON writes every value as a string, in the order of the captured answer
+// (oauth-s2s 3.2).
 func (r TokenResponse) MarshalJSON() ([]byte, error) {
-	return json.Marshal(tokenResponse{r.TokenType, seconds(r.ExpiresIn / time.Second), unix(r.NotBefore),
-		unix(r.ExpiresOn), r.Resource, r.AccessToken})
+	var w jose.Writer
+	w.Text("token_type", r.TokenType).Text("expires_in", strconv.FormatInt(int64(r.ExpiresIn/time.Second), 10))
+	w.Text("not_before", unix(r.NotBefore)).Text("expires_on", unix(r.ExpiresOn))
+	return w.Text("resource", r.Resource).Text("access_token", r.AccessToken).Bytes(), nil
 }
 
 // ParseTokenResponse reads an answer of status 200; numbers may be strings. A
@@ -139,8 +143,7 @@ func withoutValue(err error) error {
 	return err
 }
 
-// seconds is a count that is written as a JSON string and read from a string or
-// an integer number; 0 is absent.
+// seconds is a count that is read from a string or an integer number; 0 is absent.
 type seconds int64
 
 const (
@@ -148,11 +151,11 @@ const (
 	maxExpiresIn = 366 * 24 * 3600 // no token lives longer
 )
 
-func unix(t time.Time) seconds {
+func unix(t time.Time) string {
 	if t.IsZero() {
-		return 0
+		return "0"
 	}
-	return seconds(t.Unix())
+	return strconv.FormatInt(t.Unix(), 10)
 }
 
 func (s seconds) time() time.Time {
@@ -160,10 +163,6 @@ func (s seconds) time() time.Time {
 		return time.Time{}
 	}
 	return time.Unix(int64(s), 0).UTC()
-}
-
-func (s seconds) MarshalJSON() ([]byte, error) {
-	return strconv.AppendQuote(nil, strconv.FormatInt(int64(s), 10)), nil
 }
 
 func (s *seconds) UnmarshalJSON(b []byte) error {

@@ -2,6 +2,7 @@ package jose
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // ErrObject is wrapped by errors about header and claims: not a single JSON
@@ -35,7 +37,8 @@ type Value struct{ raw []byte }
 // ParseObject reads data strictly: one object and nothing else, valid UTF-8, no
 // lone surrogates, no name twice at any level. At the top level names that
 // differ only in letter case count as the same, for readers that fold case
-// would see one of them.
+// would see one of them. The object is a view of data, which must not be changed
+// any more.
 func ParseObject(data []byte) (Object, error) {
 	if !utf8.Valid(data) {
 		return Object{}, fmt.Errorf("%w: invalid UTF-8", ErrObject)
@@ -130,6 +133,15 @@ func (v Value) Time() (time.Time, error) {
 	return time.Unix(n, 0).UTC(), nil
 }
 
+// nameOf is unquote without a copy where there is nothing to decode: the name lives
+// as long as the object, whose text is not changed any more.
+func nameOf(raw []byte) string {
+	if len(raw) == 2 || bytes.IndexByte(raw, '\\') >= 0 {
+		return unquote(raw)
+	}
+	return unsafe.String(&raw[1], len(raw)-2)
+}
+
 // unquote decodes a string that the scanner has checked.
 func unquote(raw []byte) string {
 	if bytes.IndexByte(raw, '\\') < 0 {
@@ -170,7 +182,7 @@ func (s *scanner) object(depth int, into *Object) error {
 		if err := s.text(); err != nil {
 			return err
 		}
-		name := unquote(s.b[start:s.i])
+		name := nameOf(s.b[start:s.i])
 		if into != nil {
 			for i := range into.members {
 				if strings.EqualFold(into.members[i].name, name) {
@@ -260,6 +272,9 @@ func (s *scanner) text() error {
 	}
 	for {
 		i, b := s.i, s.b
+		for i+8 <= len(b) && plain(binary.LittleEndian.Uint64(b[i:])) {
+			i += 8
+		}
 		for i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\' {
 			i++
 		}
@@ -295,6 +310,15 @@ func (s *scanner) text() error {
 			return errors.New("unknown escape")
 		}
 	}
+}
+
+// plain reports whether none of the eight bytes of v ends or interrupts the plain
+// text of a string: a quote, a backslash, what is below a space. It may say no to
+// others.
+func plain(v uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	quote, slash := v^ones*'"', v^ones*'\\'
+	return ((v-ones*' ')&^v|(quote-ones)&^quote|(slash-ones)&^slash)&highs == 0
 }
 
 // unit reads \uXXXX.

@@ -60,30 +60,30 @@ func ParseUnverified(token string) (*Token, error) {
 		return nil, fmt.Errorf("%w: want three segments", ErrCompact)
 	}
 	var t Token
-	for _, s := range []struct {
+	// All three are decoded into one buffer, of which the objects are parts.
+	data := make([]byte, 0, strict.DecodedLen(len(token)))
+	for _, s := range [...]struct {
 		name, text string
 		to         *Object
-	}{{"header", header, &t.Header}, {"payload", payload, &t.Claims}} {
-		data, err := segment(s.text)
-		if err != nil {
+	}{{"header", header, &t.Header}, {"payload", payload, &t.Claims}, {"signature", signature, nil}} {
+		start := len(data)
+		var err error
+		if data, err = segment(data, s.text); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrCompact, s.name, err)
 		}
-		if *s.to, err = ParseObject(data); err != nil {
+		part := data[start:len(data):len(data)]
+		if s.to == nil {
+			t.Signature = part
+		} else if *s.to, err = ParseObject(part); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
-	}
-	var err error
-	if t.Signature, err = segment(signature); err != nil {
-		return nil, fmt.Errorf("%w: signature: %w", ErrCompact, err)
 	}
 	t.text, t.signed = token, token[:len(header)+1+len(payload)]
 	return &t, nil
 }
 
-// Sum is the SHA-256 of the whole token as it came.
-func (t *Token) Sum() [sha256.Size]byte {
-	return sha256.Sum256(unsafe.Slice(unsafe.StringData(t.text), len(t.text)))
-}
+// Text is the whole token as it came.
+func (t *Token) Text() string { return t.text }
 
 // Algorithm is the header's alg as written.
 func (t *Token) Algorithm() string {
@@ -213,10 +213,11 @@ func (t *Token) Times() (nbf, exp time.Time, err error) {
 // strict refuses trailing bits that are not zero.
 var strict = base64.RawURLEncoding.Strict()
 
-func segment(s string) ([]byte, error) {
+// segment appends what s stands for to data.
+func segment(data []byte, s string) ([]byte, error) {
 	// The decoder skips line ends; a token has none.
 	if strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, '\r') >= 0 {
 		return nil, errors.New("line end in base64url")
 	}
-	return strict.DecodeString(s)
+	return strict.AppendDecode(data, unsafe.Slice(unsafe.StringData(s), len(s)))
 }

@@ -1,13 +1,14 @@
 package oidc
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"busybridge/internal/spec/jose"
 )
 
 // ErrInvalid is wrapped by the errors of ParseTokenRequest.
@@ -113,35 +114,19 @@ type TokenResponse struct {
 	AccessToken string
 }
 
-type responseV1 struct {
-	TokenType    string  `json:"token_type"`
-	ExpiresIn    seconds `json:"expires_in"`
-	ExtExpiresIn seconds `json:"ext_expires_in"`
-	ExpiresOn    seconds `json:"expires_on"`
-	NotBefore    seconds `json:"not_before"`
-	Resource     string  `json:"resource"`
-	AccessToken  string  `json:"access_token"`
-}
-
-type responseV2 struct {
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in"`
-	ExtExpiresIn int64  `json:"ext_expires_in"`
-	AccessToken  string `json:"access_token"`
-}
-
 // MarshalJSON writes strings for numbers in V1, numbers in V2 (oauth-s2s 3.4).
 func (r TokenResponse) MarshalJSON() ([]byte, error) {
+	var w jose.Writer
 	in := int64(r.ExpiresIn / time.Second)
+	w.Text("token_type", r.TokenType)
 	if r.Version == V2 {
-		return json.Marshal(responseV2{r.TokenType, in, in, r.AccessToken})
+		return w.Number("expires_in", in).Number("ext_expires_in", in).Text("access_token", r.AccessToken).Bytes(), nil
 	}
-	return json.Marshal(responseV1{r.TokenType, seconds(in), seconds(in), seconds(r.ExpiresOn.Unix()), seconds(r.NotBefore.Unix()), r.Resource, r.AccessToken})
-}
-
-// seconds is a count that is written as a JSON string.
-type seconds int64
-
-func (s seconds) MarshalJSON() ([]byte, error) {
-	return strconv.AppendQuote(nil, strconv.FormatInt(int64(s), 10)), nil
+	for _, m := range [...]struct {
+		name  string
+		value int64
+	}{{"expires_in", in}, {"ext_expires_in", in}, {"expires_on", r.ExpiresOn.Unix()}, {"not_before", r.NotBefore.Unix()}} {
+		w.Text(m.name, strconv.FormatInt(m.value, 10))
+	}
+	return w.Text("resource", r.Resource).Text("access_token", r.AccessToken).Bytes(), nil
 }

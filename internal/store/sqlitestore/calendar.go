@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"busybridge/internal/directory"
@@ -25,15 +26,38 @@ const (
 		WHERE c.org_id = $1 AND c.mailbox_id = $2
 		UNION ALL
 		SELECT 0, month, data FROM calendar_months
-		WHERE org_id = $1 AND mailbox_id = $2 AND month = -1`
+		WHERE org_id = $1 AND mailbox_id = $2 AND month < 0`
 
-	upsertCalendarObject = `INSERT INTO calendar_objects (org_id, mailbox_id, uid, digest, source, sequence, stamp,
-			floating_zone, mailbox_zone, series, starts, ends, changed, text)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-		ON CONFLICT (org_id, mailbox_id, uid) DO UPDATE SET digest = excluded.digest, source = excluded.source,
+	calendarObjectColumns = `org_id, mailbox_id, uid, digest, source, sequence, stamp, floating_zone, mailbox_zone, series, starts, ends,
+		changed, text, folder, name, unreadable, version, occurrences`
+	calendarObjectUpdate = `DO UPDATE SET digest = excluded.digest, source = excluded.source,
 			sequence = excluded.sequence, stamp = excluded.stamp, floating_zone = excluded.floating_zone,
 			mailbox_zone = excluded.mailbox_zone, series = excluded.series, starts = excluded.starts,
-			ends = excluded.ends, changed = excluded.changed, text = excluded.text`
+			ends = excluded.ends, changed = excluded.changed, text = excluded.text, folder = excluded.folder,
+			name = excluded.name, unreadable = excluded.unreadable, version = excluded.version,
+			occurrences = excluded.occurrences`
+	upsertCalendarObject = `INSERT INTO calendar_objects (` + calendarObjectColumns + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+		ON CONFLICT (org_id, mailbox_id, uid) ` + calendarObjectUpdate
+	upsertCalendarShadow = `INSERT INTO calendar_shadows (` + calendarObjectColumns + `, availability)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+		ON CONFLICT (org_id, mailbox_id, uid, folder) ` + calendarObjectUpdate + `, availability = excluded.availability`
+	deleteCalendarObject = `DELETE FROM calendar_objects WHERE org_id = $1 AND mailbox_id = $2 AND uid = $3 AND folder = $4`
+	deleteCalendarShadow = `DELETE FROM calendar_shadows WHERE org_id = $1 AND mailbox_id = $2 AND uid = $3 AND folder = $4`
+
+	selectCalendarFolders = `SELECT folder, transparent, objects, version FROM calendar_folders WHERE org_id = $1 AND mailbox_id = $2
+		ORDER BY folder`
+	upsertCalendarFolder = `INSERT INTO calendar_folders (org_id, mailbox_id, folder, transparent, objects, version)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (org_id, mailbox_id, folder) DO UPDATE SET transparent = excluded.transparent, objects = excluded.objects,
+			version = excluded.version`
+	deleteCalendarFolder = `DELETE FROM calendar_folders WHERE org_id = $1 AND mailbox_id = $2 AND folder = $3`
+	// A source is the folder, a slash and a file's name, which has none.
+	deleteCalendarImports = `DELETE FROM calendar_imports WHERE org_id = $1 AND mailbox_id = $2 AND substr(source, 1, length($3) + 1) = $3 || '/'`
+
+	selectCalendarUnreadable = `SELECT (SELECT coalesce(sum(unreadable), 0) FROM calendar_imports WHERE org_id = $1 AND mailbox_id = $2)
+		+ (SELECT count(*) FROM calendar_objects WHERE org_id = $1 AND mailbox_id = $2 AND unreadable)
+		+ (SELECT count(*) FROM calendar_shadows WHERE org_id = $1 AND mailbox_id = $2 AND unreadable)`
 
 	upsertCalendarMonth = `INSERT INTO calendar_months (org_id, mailbox_id, month, data) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (org_id, mailbox_id, month) DO UPDATE SET data = excluded.data`
@@ -45,8 +69,44 @@ const (
 			unreadable = excluded.unreadable`
 )
 
-// calendarStatements are those of every question.
-type calendarStatements struct{ state, months *sql.Stmt }
+// calendarStatements are those of every question, and those of changes of one
+// object, which are prepared when first needed.
+type calendarStatements struct {
+	state, months *sql.Stmt
+
+	mu     sync.Mutex // guards others
+	others map[string]*sql.Stmt
+}
+
+// of returns a statement of one of the databases, by its text.
+func (c *calendarStatements) of(ctx context.Context, db *sql.DB, query string) (*sql.Stmt, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stmt := c.others[query]
+	if stmt == nil {
+		var err error
+		if stmt, err = db.PrepareContext(ctx, query); err != nil {
+			return nil, err
+		}
+		if c.others == nil {
+			c.others = map[string]*sql.Stmt{}
+		}
+		c.others[query] = stmt // closed with the database
+	}
+	return stmt, nil
+}
+
+// query asks the database for reading. Statements with a list of values are not kept.
+func (s *Store) query(ctx context.Context, keep bool, query string, args ...any) (*sql.Rows, error) {
+	if !keep {
+		return s.read.QueryContext(ctx, query, args...)
+	}
+	stmt, err := s.calendar.of(ctx, s.read, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}
 
 func (c *calendarStatements) prepare(ctx context.Context, db *sql.DB) (err error) {
 	if c.state, err = db.PrepareContext(ctx, selectCalendarState); err != nil {
@@ -75,7 +135,7 @@ func (s *Store) CalendarState(ctx context.Context, org directory.OrgID, mailbox 
 }
 
 // CalendarMonths returns the months from..to that have a row, in any order, and
-// the one of long occurrences, with the version that they belong to.
+// all below 0, with the version that they belong to.
 func (s *Store) CalendarMonths(ctx context.Context, org directory.OrgID, mailbox string, from, to int) (version int64, months []directory.CalendarMonth, err error) {
 	rows, err := s.calendar.months.QueryContext(ctx, org, mailbox, from, to)
 	if err != nil {
@@ -120,7 +180,7 @@ func (s *Store) CalendarObjects(ctx context.Context, org directory.OrgID, mailbo
 func (s *Store) calendarObjects(ctx context.Context, org directory.OrgID, mailbox string, f directory.CalendarFilter, uids []string,
 	yield func(*directory.CalendarObject, error) bool) bool {
 	query, args := calendarObjectsQuery(org, mailbox, f, uids)
-	rows, err := s.read.QueryContext(ctx, query, args...)
+	rows, err := s.query(ctx, len(uids) <= 1, query, args...)
 	if err != nil {
 		yield(nil, fmt.Errorf("read calendar objects of %s: %w", mailbox, err))
 		return false
@@ -144,46 +204,61 @@ func (s *Store) calendarObjects(ctx context.Context, org directory.OrgID, mailbo
 }
 
 func calendarObjectsQuery(org directory.OrgID, mailbox string, f directory.CalendarFilter, uids []string) (string, []any) {
-	var q strings.Builder
+	var where strings.Builder
 	args := []any{org, mailbox}
 	arg := func(v any) string {
 		args = append(args, v)
 		return "$" + strconv.Itoa(len(args))
 	}
-	text := "NULL"
-	if f.Text {
-		text = "text"
-	}
-	q.WriteString(`SELECT uid, digest, source, sequence, stamp, floating_zone, mailbox_zone, series, starts, ends, changed, ` + text +
-		` FROM calendar_objects WHERE org_id = $1 AND mailbox_id = $2`)
+	where.WriteString(" WHERE org_id = $1 AND mailbox_id = $2")
 	if uids != nil {
 		marks := make([]string, len(uids))
 		for i, u := range uids {
 			marks[i] = arg(u)
 		}
-		q.WriteString(" AND uid IN (" + strings.Join(marks, ", ") + ")")
+		where.WriteString(" AND uid IN (" + strings.Join(marks, ", ") + ")")
+	}
+	if f.Folder != nil {
+		where.WriteString(" AND folder = " + arg(*f.Folder))
+	}
+	if f.Name != "" {
+		where.WriteString(" AND name <> '' AND name = " + arg(f.Name))
 	}
 	if f.Series {
-		q.WriteString(" AND series")
+		where.WriteString(" AND series")
 	}
 	if f.MailboxZone {
-		q.WriteString(" AND mailbox_zone")
+		where.WriteString(" AND mailbox_zone")
 	}
 	if !f.From.IsZero() {
-		q.WriteString(" AND (ends IS NULL OR ends > " + arg(f.From.UnixMicro()) + ")")
+		where.WriteString(" AND (ends IS NULL OR ends > " + arg(f.From.UnixMicro()) + ")")
 	}
 	if !f.To.IsZero() {
-		q.WriteString(" AND starts < " + arg(f.To.UnixMicro()))
+		where.WriteString(" AND starts < " + arg(f.To.UnixMicro()))
 	}
-	return q.String(), args
+	text := "NULL"
+	if f.Text {
+		text = "text"
+	}
+	columns := `SELECT folder, name, uid, digest, source, sequence, stamp, floating_zone, mailbox_zone, series, starts, ends, changed, ` + text +
+		`, unreadable, version, occurrences, `
+	objects := columns + "FALSE, FALSE FROM calendar_objects" + where.String()
+	shadows := columns + "TRUE, availability FROM calendar_shadows" + where.String()
+	switch {
+	case f.Availability:
+		return shadows + " AND availability", args
+	case f.Shadows:
+		return objects + " UNION ALL " + shadows, args
+	}
+	return objects, args
 }
 
 func scanCalendarObject(rows *sql.Rows) (*directory.CalendarObject, error) {
 	var o directory.CalendarObject
 	var stamp, ends sql.NullInt64
 	var starts, changed int64
-	if err := rows.Scan(&o.UID, &o.Digest, &o.Source, &o.Sequence, &stamp, &o.FloatingZone, &o.UsesMailboxZone, &o.Series,
-		&starts, &ends, &changed, &o.Text); err != nil {
+	if err := rows.Scan(&o.Folder, &o.Name, &o.UID, &o.Digest, &o.Source, &o.Sequence, &stamp, &o.FloatingZone, &o.UsesMailboxZone, &o.Series,
+		&starts, &ends, &changed, &o.Text, &o.Unreadable, &o.Version, &o.Occurrences, &o.Shadow, &o.Availability); err != nil {
 		return nil, err
 	}
 	o.From, o.Changed = time.UnixMicro(starts).UTC(), time.UnixMicro(changed).UTC()
@@ -197,31 +272,76 @@ func scanCalendarObject(rows *sql.Rows) (*directory.CalendarObject, error) {
 	return &o, nil
 }
 
+// CalendarFolders returns the folders of a mailbox of which something is known, by
+// name.
+func (s *Store) CalendarFolders(ctx context.Context, org directory.OrgID, mailbox string) ([]directory.CalendarFolder, error) {
+	rows, err := s.query(ctx, true, selectCalendarFolders, org, mailbox)
+	if err != nil {
+		return nil, fmt.Errorf("read calendar folders of %s: %w", mailbox, err)
+	}
+	defer rows.Close()
+	var list []directory.CalendarFolder
+	for rows.Next() {
+		var f directory.CalendarFolder
+		if err := rows.Scan(&f.Name, &f.Transparent, &f.Objects, &f.Version); err != nil {
+			return nil, fmt.Errorf("read calendar folders of %s: %w", mailbox, err)
+		}
+		list = append(list, f)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read calendar folders of %s: %w", mailbox, err)
+	}
+	return list, nil
+}
+
 // ChangeCalendar makes c of the calendar at version base, which becomes
 // base+1, in one transaction. A calendar at another version is
 // directory.ErrCalendarChanged; a mailbox that does not exist is
 // directory.ErrNotFound.
 func (s *Store) ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox string, base int64, c *directory.CalendarChange) error {
 	defer s.calendarMarks.of(org, mailbox).Add(1)
+	w := calendarWriter{org: org, mailbox: mailbox, version: base + 1}
+	for i, query := range calendarChanges {
+		stmt, err := s.calendar.of(ctx, s.write, query) // within the transaction there is no connection for it
+		if err != nil {
+			return fmt.Errorf("change calendar of %s: %w", mailbox, err)
+		}
+		w.stmts[i] = stmt
+	}
 	err := s.tx(ctx, func(tx *sql.Tx) error {
-		if err := changeCalendarState(ctx, tx, org, mailbox, base, &c.State); err != nil {
+		w := w
+		for i, stmt := range w.stmts {
+			w.stmts[i] = tx.StmtContext(ctx, stmt)
+		}
+		if err := w.state(ctx, tx, base, &c.State); err != nil {
 			return err
 		}
-		if err := putCalendarObjects(ctx, tx, org, mailbox, c.Put); err != nil {
+		for _, p := range c.Delete {
+			query := deleteObject
+			if p.Shadow {
+				query = deleteShadow
+			}
+			if err := w.exec(ctx, query, p.UID, p.Folder); err != nil {
+				return err
+			}
+		}
+		if err := w.put(ctx, c.Put); err != nil {
+			return err
+		}
+		if err := w.folders(ctx, c); err != nil {
 			return err
 		}
 		for _, m := range c.Months {
-			query, args := upsertCalendarMonth, []any{org, mailbox, m.Month, m.Data}
+			query, args := upsertMonth, []any{m.Month, m.Data}
 			if m.Data == nil {
-				query, args = deleteCalendarMonth, args[:3]
+				query, args = deleteMonth, args[:1]
 			}
-			if _, err := tx.ExecContext(ctx, query, args...); err != nil {
+			if err := w.exec(ctx, query, args...); err != nil {
 				return err
 			}
 		}
 		if i := c.Import; i != nil {
-			_, err := tx.ExecContext(ctx, upsertCalendarImport, org, mailbox, i.Source, i.At.UnixMicro(), i.Events, i.Unreadable)
-			return err
+			return w.exec(ctx, upsertImport, i.Source, i.At.UnixMicro(), i.Events, i.Unreadable)
 		}
 		return nil
 	})
@@ -234,28 +354,63 @@ func (s *Store) ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox
 	return nil
 }
 
-func changeCalendarState(ctx context.Context, tx *sql.Tx, org directory.OrgID, mailbox string, base int64, st *directory.CalendarState) error {
+// The statements of changes, as numbers of calendarChanges.
+const (
+	upsertObject = iota
+	upsertShadow
+	deleteObject
+	deleteShadow
+	upsertFolder
+	deleteFolder
+	deleteImports
+	upsertMonth
+	deleteMonth
+	upsertImport
+	updateState
+	insertState
+)
+
+var calendarChanges = [...]string{
+	upsertObject: upsertCalendarObject, upsertShadow: upsertCalendarShadow, deleteObject: deleteCalendarObject, deleteShadow: deleteCalendarShadow,
+	upsertFolder: upsertCalendarFolder, deleteFolder: deleteCalendarFolder, deleteImports: deleteCalendarImports,
+	upsertMonth: upsertCalendarMonth, deleteMonth: deleteCalendarMonth, upsertImport: upsertCalendarImport,
+	updateState: `UPDATE calendars SET version = $3, zone = $4, years = $5, objects = $6, occurrences = $7
+		WHERE org_id = $1 AND mailbox_id = $2 AND version = $8`,
+	insertState: `INSERT INTO calendars (org_id, mailbox_id, version, zone, years, objects, occurrences)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (org_id, mailbox_id) DO NOTHING`,
+}
+
+// A calendarWriter writes the parts of one change.
+type calendarWriter struct {
+	org     directory.OrgID
+	mailbox string
+	version int64
+	stmts   [len(calendarChanges)]*sql.Stmt
+}
+
+func (w *calendarWriter) exec(ctx context.Context, stmt int, args ...any) error {
+	_, err := w.stmts[stmt].ExecContext(ctx, append([]any{w.org, w.mailbox}, args...)...)
+	return err
+}
+
+func (w *calendarWriter) state(ctx context.Context, tx *sql.Tx, base int64, st *directory.CalendarState) error {
 	years, err := json.Marshal(st.Years)
 	if err != nil {
 		return err
 	}
-	query := `UPDATE calendars SET version = $3, zone = $4, years = $5, objects = $6, occurrences = $7
-		WHERE org_id = $1 AND mailbox_id = $2 AND version = $8`
-	args := []any{org, mailbox, base + 1, st.Zone, string(years), st.Objects, st.Occurrences, base}
+	stmt, args := updateState, []any{w.org, w.mailbox, w.version, st.Zone, string(years), st.Objects, st.Occurrences, base}
 	if base == 0 {
 		var one int
-		err := tx.QueryRowContext(ctx, `SELECT 1 FROM recipients WHERE org_id = $1 AND recipient_id = $2`, org, mailbox).Scan(&one)
+		err := tx.QueryRowContext(ctx, `SELECT 1 FROM recipients WHERE org_id = $1 AND recipient_id = $2`, w.org, w.mailbox).Scan(&one)
 		if errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("mailbox %w", directory.ErrNotFound)
 		}
 		if err != nil {
 			return err
 		}
-		query = `INSERT INTO calendars (org_id, mailbox_id, version, zone, years, objects, occurrences)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (org_id, mailbox_id) DO NOTHING`
-		args = args[:7]
+		stmt, args = insertState, args[:7]
 	}
-	res, err := tx.ExecContext(ctx, query, args...)
+	res, err := w.stmts[stmt].ExecContext(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -266,15 +421,28 @@ func changeCalendarState(ctx context.Context, tx *sql.Tx, org directory.OrgID, m
 	return err
 }
 
-func putCalendarObjects(ctx context.Context, tx *sql.Tx, org directory.OrgID, mailbox string, put iter.Seq[*directory.CalendarObject]) error {
+func (w *calendarWriter) folders(ctx context.Context, c *directory.CalendarChange) error {
+	for i := range c.Folders {
+		f := &c.Folders[i]
+		if err := w.exec(ctx, upsertFolder, f.Name, f.Transparent, f.Objects, w.version); err != nil {
+			return fmt.Errorf("folder %q: %w", f.Name, err)
+		}
+	}
+	if c.DropFolder == "" {
+		return nil
+	}
+	for _, stmt := range []int{deleteFolder, deleteImports} {
+		if err := w.exec(ctx, stmt, c.DropFolder); err != nil {
+			return fmt.Errorf("folder %q: %w", c.DropFolder, err)
+		}
+	}
+	return nil
+}
+
+func (w *calendarWriter) put(ctx context.Context, put iter.Seq[*directory.CalendarObject]) error {
 	if put == nil {
 		return nil
 	}
-	stmt, err := tx.PrepareContext(ctx, upsertCalendarObject)
-	if err != nil {
-		return err
-	}
-	defer stmt.Close()
 	for o := range put {
 		var stamp, ends sql.NullInt64
 		if !o.Stamp.IsZero() {
@@ -283,8 +451,12 @@ func putCalendarObjects(ctx context.Context, tx *sql.Tx, org directory.OrgID, ma
 		if o.Until != nil {
 			ends = sql.NullInt64{Int64: o.Until.UnixMicro(), Valid: true}
 		}
-		if _, err := stmt.ExecContext(ctx, org, mailbox, o.UID, o.Digest, o.Source, o.Sequence, stamp, o.FloatingZone,
-			o.UsesMailboxZone, o.Series, o.From.UnixMicro(), ends, o.Changed.UnixMicro(), o.Text); err != nil {
+		stmt, args := upsertObject, []any{o.UID, o.Digest, o.Source, o.Sequence, stamp, o.FloatingZone, o.UsesMailboxZone, o.Series,
+			o.From.UnixMicro(), ends, o.Changed.UnixMicro(), o.Text, o.Folder, o.Name, o.Unreadable, w.version, o.Occurrences}
+		if o.Shadow {
+			stmt, args = upsertShadow, append(args, o.Availability)
+		}
+		if err := w.exec(ctx, stmt, args...); err != nil {
 			return fmt.Errorf("object %q: %w", o.UID, err)
 		}
 	}
@@ -292,11 +464,10 @@ func putCalendarObjects(ctx context.Context, tx *sql.Tx, org directory.OrgID, ma
 }
 
 // CalendarUnreadable is the number of events that the last import of each
-// source of the calendar left out.
+// source of the calendar left out, and of objects that are not read whole.
 func (s *Store) CalendarUnreadable(ctx context.Context, org directory.OrgID, mailbox string) (int, error) {
 	var n int
-	err := s.read.QueryRowContext(ctx, `SELECT coalesce(sum(unreadable), 0) FROM calendar_imports
-		WHERE org_id = $1 AND mailbox_id = $2`, org, mailbox).Scan(&n)
+	err := s.read.QueryRowContext(ctx, selectCalendarUnreadable, org, mailbox).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("read imports of %s: %w", mailbox, err)
 	}

@@ -24,6 +24,7 @@ type CalendarStore interface {
 	CalendarObjects(ctx context.Context, org directory.OrgID, mailbox string, f directory.CalendarFilter) iter.Seq2[*directory.CalendarObject, error]
 	ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox string, base int64, c *directory.CalendarChange) error
 	CalendarUnreadable(ctx context.Context, org directory.OrgID, mailbox string) (int, error)
+	CalendarFolders(ctx context.Context, org directory.OrgID, mailbox string) ([]directory.CalendarFolder, error)
 }
 
 // RunCalendars runs every test of calendars, each with a database of its own.
@@ -37,6 +38,8 @@ func RunCalendars(t *testing.T, create func(testing.TB) Database) {
 		{"what is kept comes back", calendarRoundTrip},
 		{"objects are replaced, months are replaced or go away", calendarReplace},
 		{"filters select objects", calendarFilters},
+		{"shadows stand beside the objects that count", calendarShadows},
+		{"folders are kept, and go away with their imports", calendarFolders},
 		{"many UIDs at once", calendarManyUIDs},
 		{"a change from another version changes nothing", calendarConflict},
 		{"a change that is cut short changes nothing", calendarAllOrNothing},
@@ -156,12 +159,12 @@ func calendarRoundTrip(t *testing.T, e *calendars) {
 	objects := []*directory.CalendarObject{
 		{
 			UID: "a%_'\"ü", Text: []byte("BEGIN:\x00\xff\xfe\r\n 'quoted'"), Digest: "00ff", Source: "Büro's.ics", Sequence: 1<<40 + 1,
-			Stamp: now, FloatingZone: "Asia/Shanghai", UsesMailboxZone: true, Series: true, From: now, Until: &until, Changed: now.Add(time.Microsecond),
+			Folder: "Büro's", Name: "a b.ics", Unreadable: true, Occurrences: 7, Version: 1, Stamp: now, FloatingZone: "Asia/Shanghai", UsesMailboxZone: true, Series: true, From: now, Until: &until, Changed: now.Add(time.Microsecond),
 		},
-		{UID: "b", Text: []byte{}, Series: true, From: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), Changed: now},
+		{UID: "b", Occurrences: -1, Version: 1, Text: []byte{}, Series: true, From: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), Changed: now},
 	}
 	want := directory.CalendarState{Version: 1, Zone: "China Standard Time", Years: []int{2013, 2014, 2065}, Objects: 2, Occurrences: 7}
-	months := []directory.CalendarMonth{{Month: directory.LongMonth, Data: []byte{9}}, {Month: 24100, Data: []byte{1, 0, 255}}, {Month: 24101, Data: []byte("x")}, {Month: 24102, Data: []byte("y")}}
+	months := []directory.CalendarMonth{{Month: -3, Data: []byte{7}}, {Month: -2, Data: []byte{8}}, {Month: directory.LongMonth, Data: []byte{9}}, {Month: 24100, Data: []byte{1, 0, 255}}, {Month: 24101, Data: []byte("x")}, {Month: 24102, Data: []byte("y")}}
 	e.change(0, directory.CalendarChange{State: want, Put: put(objects...), Months: months})
 
 	if d := cmp.Diff(want, e.state()); d != "" {
@@ -175,9 +178,9 @@ func calendarRoundTrip(t *testing.T, e *calendars) {
 		want     []directory.CalendarMonth
 	}{
 		{0, 1 << 20, months},
-		{24100, 24101, months[:3]},
-		{24103, 24200, months[:1]},
-		{24102, 24101, months[:1]},
+		{24100, 24101, months[:5]},
+		{24103, 24200, months[:3]},
+		{24102, 24101, months[:3]},
 	} {
 		v, got := e.months(tt.from, tt.to)
 		if d := cmp.Diff(tt.want, got); d != "" || v != 1 {
@@ -194,7 +197,9 @@ func calendarReplace(t *testing.T, e *calendars) {
 	e.change(1, directory.CalendarChange{State: directory.CalendarState{Zone: "UTC", Objects: 3}, Put: put(other, event("c")),
 		Months: []directory.CalendarMonth{{Month: 2, Data: []byte("two")}, {Month: 3}, {Month: 4}}})
 
-	if d := cmp.Diff([]*directory.CalendarObject{event("a"), other, event("c")}, e.objects(directory.CalendarFilter{Text: true})); d != "" {
+	a, c := event("a"), event("c")
+	a.Version, other.Version, c.Version = 1, 2, 2
+	if d := cmp.Diff([]*directory.CalendarObject{a, other, c}, e.objects(directory.CalendarFilter{Text: true})); d != "" {
 		t.Errorf("objects (-want +got):\n%s", d)
 	}
 	_, got := e.months(0, 10)
@@ -245,6 +250,76 @@ func calendarFilters(t *testing.T, e *calendars) {
 	}
 	for range e.CalendarObjects(t.Context(), e.org, e.mailbox, directory.CalendarFilter{}) {
 		break // leaving early must free the connection
+	}
+}
+
+func calendarShadows(t *testing.T, e *calendars) {
+	object := func(folder, uid, name string, shadow, availability bool) *directory.CalendarObject {
+		o := event(uid)
+		o.Folder, o.Name, o.Shadow, o.Availability, o.Unreadable = folder, name, shadow, availability, shadow && !availability
+		return o
+	}
+	e.change(0, directory.CalendarChange{Put: put(
+		object("", "a", "", false, false), object("Work", "a", "x.ics", true, false), object("Team", "a", "", true, false),
+		object("Work", "b", "y.ics", false, false), object("", "hours", "x.ics", true, true))})
+	work, top := "Work", ""
+	check := func(step string, f directory.CalendarFilter, want ...string) {
+		t.Helper()
+		var got []string
+		for _, o := range e.objects(f) {
+			got = append(got, fmt.Sprintf("%s/%s %v %v", o.Folder, o.UID, o.Shadow, o.Availability))
+		}
+		slices.Sort(got)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", step, d)
+		}
+	}
+	check("those that count", directory.CalendarFilter{}, "/a false false", "Work/b false false")
+	check("all", directory.CalendarFilter{Shadows: true}, "/a false false", "/hours true true", "Team/a true false", "Work/a true false", "Work/b false false")
+	check("a folder", directory.CalendarFilter{Shadows: true, Folder: &work}, "Work/a true false", "Work/b false false")
+	check("the main folder", directory.CalendarFilter{Shadows: true, Folder: &top}, "/a false false", "/hours true true")
+	check("a name of a folder", directory.CalendarFilter{Shadows: true, Folder: &work, Name: "x.ics"}, "Work/a true false")
+	check("a UID", directory.CalendarFilter{Shadows: true, UIDs: []string{"a"}}, "/a false false", "Team/a true false", "Work/a true false")
+	check("availability", directory.CalendarFilter{Shadows: true, Availability: true}, "/hours true true")
+	if n, err := e.CalendarUnreadable(t.Context(), e.org, e.mailbox); n != 2 || err != nil {
+		t.Errorf("%d unreadable, %v; want 2", n, err)
+	}
+
+	// Another one of the same UID comes to count, and one goes away.
+	e.change(1, directory.CalendarChange{
+		Delete: []directory.CalendarPlace{{Folder: "", UID: "a"}, {Folder: "Work", UID: "a", Shadow: true}, {Folder: "", UID: "hours", Shadow: true}, {Folder: "x", UID: "b"}},
+		Put:    put(object("", "a", "", true, false), object("Work", "a", "x.ics", false, false))})
+	check("after a change", directory.CalendarFilter{Shadows: true}, "/a true false", "Team/a true false", "Work/a false false", "Work/b false false")
+}
+
+func calendarFolders(t *testing.T, e *calendars) {
+	folders := func() []directory.CalendarFolder {
+		t.Helper()
+		list, err := e.CalendarFolders(t.Context(), e.org, e.mailbox)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	if list := folders(); len(list) != 0 {
+		t.Errorf("%v, want none", list)
+	}
+	record := func(source string, n int) *directory.CalendarImport {
+		return &directory.CalendarImport{Source: source, At: now, Unreadable: n}
+	}
+	e.change(0, directory.CalendarChange{Folders: []directory.CalendarFolder{{Name: "Work", Objects: 3}, {Name: "Wörk", Transparent: true}}, Import: record("Work/a.ics", 1)})
+	e.change(1, directory.CalendarChange{Folders: []directory.CalendarFolder{{Name: "", Objects: 1}, {Name: "Wörk", Objects: 9}}, Import: record("Wörk/a.ics", 2)})
+	e.change(2, directory.CalendarChange{Import: record("Work", 4)})
+	want := []directory.CalendarFolder{{Objects: 1, Version: 2}, {Name: "Work", Objects: 3, Version: 1}, {Name: "Wörk", Objects: 9, Version: 2}}
+	if d := cmp.Diff(want, folders()); d != "" {
+		t.Errorf("folders (-want +got):\n%s", d)
+	}
+	e.change(3, directory.CalendarChange{DropFolder: "Work"})
+	if d := cmp.Diff([]directory.CalendarFolder{want[0], want[2]}, folders()); d != "" {
+		t.Errorf("folders after one is dropped (-want +got):\n%s", d)
+	}
+	if n, err := e.CalendarUnreadable(t.Context(), e.org, e.mailbox); n != 6 || err != nil {
+		t.Errorf("%d unreadable, %v; want 6: those of the other imports", n, err)
 	}
 }
 

@@ -86,7 +86,8 @@ func Organization(name, domain string) *directory.Organization {
 		AddressSpaces: []directory.AvailabilityAddressSpace{{
 			Common: named("tailspintoys.com"), ForestName: "tailspintoys.com", AccessMethod: "OrgWideFB", UserName: "svc@tailspintoys.com", Password: directory.Secret("correct horse"),
 		}},
-		AvailabilityConfig: directory.AvailabilityConfig{OrgWideAccount: "svc@" + domain, RevealUnknownRecipients: true},
+		AvailabilityConfig: directory.AvailabilityConfig{OrgWideAccount: "svc@" + domain, RevealUnknownRecipients: true,
+			EWS: directory.EWSAccess{Enabled: new(true), AllowedAppIDs: []string{directory.ExchangeAppID}}},
 		Servers: []directory.Server{{
 			Common: named("MAIL"), HostNames: []string{"mail." + domain, "autodiscover." + domain}, AdminDisplayVersion: directory.OAuthVersion,
 			ExternalURL: "https://mail." + domain + "/ews/exchange.asmx", OAuthAuthentication: true, AutodiscoverSiteScope: []string{"Headquarters"},

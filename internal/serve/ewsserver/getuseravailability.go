@@ -68,6 +68,12 @@ func (c *call) getUserAvailability(e *soap.Element) error {
 	w := answerWriter{call: c, zone: z, elsewhere: c.header.AtLeast("Exchange2013")}
 	for i := range answers {
 		w.append(&answers[i].Reply)
+		if len(c.out) >= flushAt {
+			if err := c.flush(); err != nil {
+				return fmt.Errorf("send a part of the answer: %w", err)
+			}
+			w.hours = nil
+		}
 	}
 	c.out = ews.AppendAvailabilityEnd(ews.AppendFreeBusyArrayEnd(c.out), suggestions)
 	return nil

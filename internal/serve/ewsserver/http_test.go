@@ -19,7 +19,9 @@ import (
 
 	"busybridge/internal/availability"
 	"busybridge/internal/freebusy"
+	"busybridge/internal/routing"
 	"busybridge/internal/serve/ewsserver"
+	"busybridge/internal/serve/mount"
 	"busybridge/internal/spec/ews"
 	"busybridge/internal/spec/smtpaddr"
 	"busybridge/internal/spec/soap"
@@ -571,26 +573,75 @@ func FuzzHandler(f *testing.F) {
 	})
 }
 
-// BenchmarkAnswer is one answer for 100 mailboxes with seven detailed events each.
-func BenchmarkAnswer(b *testing.B) {
-	week := make([]freebusy.Interval, 7)
-	for i := range week {
-		start := utc("2026-03-02T09:00:00Z").AddDate(0, 0, i)
-		week[i] = freebusy.Interval{Start: start, End: start.Add(time.Hour), Status: freebusy.Busy, Detail: &freebusy.Detail{ID: "0000000012AB", Subject: "Team meeting & coffee", Location: "Room 12", Meeting: true}}
+// bigAnswers are for mailboxes with the given number of detailed entries each, and
+// big is the question.
+func bigAnswers(mailboxes, entries int) (answers []availability.Answer, big ask) {
+	list := make([]freebusy.Interval, entries)
+	for i := range list {
+		start := utc("2026-03-02T09:00:00Z").AddDate(0, 0, i%60)
+		list[i] = freebusy.Interval{Start: start, End: start.Add(time.Hour), Status: freebusy.Busy, Detail: &freebusy.Detail{ID: "0000000012AB", Subject: "Team meeting & coffee", Location: "Room 12", Meeting: true}}
 	}
-	answers := make([]availability.Answer, 100)
+	hours := &routing.Hours{Periods: []routing.Period{{Days: 0b0111110, Start: 480, End: 1020}}}
+	answers = make([]availability.Answer, mailboxes)
 	var boxes strings.Builder
 	for i := range answers {
 		r := &answers[i].Reply
-		r.View, r.Merged, r.Events = freebusy.ViewDetailedMerged, strings.Repeat("0", 336), week
+		r.View, r.Merged, r.Events, r.Hours = freebusy.ViewDetailedMerged, strings.Repeat("0", 336), list, hours
 		fmt.Fprintf(&boxes, `<t:MailboxData><t:Email><t:Address>user%d@contoso.com</t:Address></t:Email><t:AttendeeType>Required</t:AttendeeType></t:MailboxData>`, i)
 	}
+	return answers, ask{mailboxes: `<m:MailboxDataArray>` + boxes.String() + `</m:MailboxDataArray>`, options: options("2026-03-02T00:00:00", "2026-03-09T00:00:00", "30", "DetailedMerged")}
+}
+
+// A large answer is sent in parts and arrives whole.
+func TestLargeAnswer(t *testing.T) {
+	for _, mailboxes := range []int{1, 100} {
+		answers, big := bigAnswers(mailboxes, 300)
+		s, err := ewsserver.New(ewsserver.Config{Engine: fixed(answers), Auth: auth{}, Recipients: recipients{}, Now: func() time.Time { return now }, Log: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := httptest.NewServer(mount.New(mount.Config{Routes: s.Routes(), Log: quiet(), Now: time.Now}))
+		defer srv.Close()
+		for range 2 {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/ews/exchange.asmx", strings.NewReader(big.String()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.SetBasicAuth("ana", "")
+			resp, err := srv.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if whole := mailboxes == 1; (resp.ContentLength >= 0) != whole || resp.Header.Get("Content-Type") != "text/xml; charset=utf-8" {
+				t.Errorf("%d mailboxes: length %d, type %s", mailboxes, resp.ContentLength, resp.Header.Get("Content-Type"))
+			}
+			env, err := soap.Read(resp.Body, 64<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := ews.ParseGetUserAvailabilityResponse(env, nil)
+			if err != nil || len(got.FreeBusy) != mailboxes {
+				t.Fatalf("%d answers, %v", len(got.FreeBusy), err)
+			}
+			for i := range got.FreeBusy {
+				if a := &got.FreeBusy[i]; len(a.Events) != 300 || a.Hours == nil || len(a.Hours.Periods) != 1 || a.Hours.Periods[0].End != 1020 {
+					t.Fatalf("answer %d of %d: %d entries, hours %v", i, mailboxes, len(a.Events), a.Hours)
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkAnswer is one answer for 100 mailboxes with seven detailed events each.
+func BenchmarkAnswer(b *testing.B) {
+	answers, big := bigAnswers(100, 7)
 	s, err := ewsserver.New(ewsserver.Config{Engine: fixed(answers), Auth: auth{}, Recipients: recipients{}, Now: func() time.Time { return now }, Log: quiet()})
 	if err != nil {
 		b.Fatal(err)
 	}
 	handler := s.Routes()[0].Handler
-	body := ask{mailboxes: `<m:MailboxDataArray>` + boxes.String() + `</m:MailboxDataArray>`, options: options("2026-03-02T00:00:00", "2026-03-09T00:00:00", "30", "DetailedMerged")}.String()
+	body := big.String()
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {

@@ -34,9 +34,10 @@ import (
 const (
 	DefaultMaxBody      = 1 << 20
 	DefaultMaxMailboxes = availability.MaxAttendees
-	maxParts            = 1000    // ids, folders or items of one request
-	maxPooledEvents     = 1 << 15 // of the memory that is kept
-	maxPooled           = 4 << 20 // bytes of a buffer that is kept for the next answer
+	maxParts            = 1000      // ids, folders or items of one request
+	maxPooledEvents     = 1 << 15   // of the memory that is kept
+	flushAt             = 256 << 10 // bytes of an answer from which on it is sent in parts
+	maxPooled           = 1 << 20   // bytes of a buffer that is kept for the next answer
 )
 
 // An Asker answers questions; *availability.Engine is one.
@@ -116,6 +117,8 @@ type call struct {
 	// the impersonated one; nil: none.
 	mailbox *directory.Recipient
 	out     []byte // the answer, appended to
+	w       http.ResponseWriter
+	begun   bool // a part of the answer was sent
 }
 
 // An operation answers the child of Body that names it. An error becomes a fault.
@@ -162,7 +165,7 @@ func (s *Server) serveSOAP(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	buf := s.buffers.Get().(*[]byte)
-	c := &call{Server: s, ctx: r.Context(), caller: caller, mailbox: caller.Recipient, out: (*buf)[:0]}
+	c := &call{Server: s, ctx: r.Context(), caller: caller, mailbox: caller.Recipient, out: (*buf)[:0], w: w}
 	defer func() {
 		if cap(c.out) <= maxPooled {
 			*buf = c.out
@@ -170,10 +173,13 @@ func (s *Server) serveSOAP(w http.ResponseWriter, r *http.Request) error {
 		}
 	}()
 	err = c.answer(r)
-	if err == nil {
+	switch {
+	case err == nil && c.begun:
+		_, err = w.Write(c.out)
+		return err
+	case err == nil:
 		return write(w, http.StatusOK, c.out)
-	}
-	if r.Context().Err() != nil {
+	case c.begun || r.Context().Err() != nil:
 		return err // the client went away
 	}
 	fault, known := faultFor(err)
@@ -343,15 +349,32 @@ func (c *call) serverName() string {
 	return ""
 }
 
-// write sends a whole XML answer at once. The type is literally the one that
-// clients compare with (1.1).
+// write sends a whole XML answer at once.
 func write(w http.ResponseWriter, status int, body []byte) error {
-	h := w.Header()
-	h["Content-Type"] = []string{"text/xml; charset=utf-8"}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "private")
-	h.Set("X-Content-Type-Options", "nosniff")
+	headers(w.Header())
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, err := w.Write(body)
+	return err
+}
+
+// headers are those of every XML answer. The type is literally the one that
+// clients compare with (1.1).
+func headers(h http.Header) {
+	h["Content-Type"] = []string{"text/xml; charset=utf-8"}
+	h.Set("Cache-Control", "private")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// flush sends what there is of a large answer, so that many at once do not take
+// much memory. There can be no fault any more.
+func (c *call) flush() error {
+	if !c.begun {
+		c.begun = true
+		headers(c.w.Header())
+		c.w.WriteHeader(http.StatusOK)
+	}
+	_, err := c.w.Write(c.out)
+	c.out = c.out[:0]
 	return err
 }

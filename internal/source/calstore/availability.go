@@ -142,14 +142,14 @@ func (e *edit) leftOut(ctx context.Context, p ical.Problem) {
 func (cal *calendar) outside(first, last int, w freebusy.Window, iv []freebusy.Interval) []freebusy.Interval {
 	var events, closed []freebusy.Interval
 	n := 0
-	cal.overlapping(first, last, w, func(m *month, i int) {
+	for m, i := range cal.overlapping(first, last, w) {
 		if m.flags(i)&flagUnavailable == 0 {
 			events = append(events, iv[n])
 		} else {
 			closed = append(closed, iv[n])
 		}
 		n++
-	})
+	}
 	taken := slices.DeleteFunc(slices.Clone(events), func(v freebusy.Interval) bool { return v.Status == freebusy.Free })
 	byStart := func(a, b freebusy.Interval) int { return a.Start.Compare(b.Start) }
 	slices.SortFunc(taken, byStart)

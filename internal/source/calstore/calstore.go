@@ -386,22 +386,33 @@ func (cal *calendar) size() uint32 {
 	return uint32(min(n, 1<<31))
 }
 
-// overlapping calls yield for each occurrence of w, once. All of the months
-// first..last are in memory.
-func (cal *calendar) overlapping(first, last int, w freebusy.Window, yield func(m *month, i int)) {
+// overlapping yields each occurrence of w, once. All of the months first..last
+// are in memory.
+func (cal *calendar) overlapping(first, last int, w freebusy.Window) iter.Seq2[*month, int] {
 	from, to := w.Start.Unix(), w.End.Unix()
 	if w.End.Nanosecond() > 0 {
 		to++ // occurrences begin with whole seconds
 	}
-	visit := func(n int, floor int64) {
-		m := cal.months[n]
-		m.overlapping(from, to, floor, func(i int) { yield(m, i) })
-	}
-	visit(directory.LongMonth, -timeBias)
-	// What began before the second month was there in the first.
-	visit(first, -timeBias)
-	for n := first + 1; n <= last; n++ {
-		visit(n, monthStart(n))
+	return func(yield func(m *month, i int) bool) {
+		for n := first - 1; n <= last; n++ {
+			// What began before the second month was there in the first.
+			m, floor := cal.months[n], int64(-timeBias)
+			switch {
+			case n < first:
+				m = cal.months[directory.LongMonth]
+			case n > first:
+				floor = monthStart(n)
+			}
+			for i := m.reaching(from); i < m.len(); i++ {
+				start := m.start(i)
+				if start >= to {
+					break
+				}
+				if m.end(i) > from && start >= floor && !yield(m, i) {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -409,19 +420,15 @@ func (cal *calendar) overlapping(first, last int, w freebusy.Window, yield func(
 const idSize = 2 * (len(objectKey{}) + 5)
 
 func (c *Calendars) appendIntervals(iv []freebusy.Interval, cal *calendar, first, last int, w freebusy.Window, details bool) ([]freebusy.Interval, error) {
-	n := 0
-	cal.overlapping(first, last, w, func(*month, int) { n++ })
-	if n > c.limits.answer {
-		return nil, &routing.MailboxError{Reason: routing.TooManyEvents,
-			Text: fmt.Sprintf("The result set contains too many calendar entries. The allowed size = %d; the actual size = %d.", c.limits.answer, n)}
-	}
 	before := len(iv)
-	iv = slices.Grow(iv, n)
 	unavailable := false
-	cal.overlapping(first, last, w, func(m *month, i int) {
+	for m, i := range cal.overlapping(first, last, w) {
 		unavailable = unavailable || m.flags(i)&flagUnavailable != 0
+		if len(iv)-before == c.limits.answer {
+			return nil, c.tooMany(cal, first, last, w)
+		}
 		iv = append(iv, freebusy.Interval{Start: time.Unix(m.start(i), 0).UTC(), End: time.Unix(m.end(i), 0).UTC(), Status: m.status(i)})
-	})
+	}
 	if details {
 		cal.describe(first, last, w, iv[before:])
 	}
@@ -431,11 +438,20 @@ func (c *Calendars) appendIntervals(iv []freebusy.Interval, cal *calendar, first
 	return iv, nil
 }
 
+func (c *Calendars) tooMany(cal *calendar, first, last int, w freebusy.Window) error {
+	n := 0
+	for range cal.overlapping(first, last, w) {
+		n++
+	}
+	return &routing.MailboxError{Reason: routing.TooManyEvents,
+		Text: fmt.Sprintf("The result set contains too many calendar entries. The allowed size = %d; the actual size = %d.", c.limits.answer, n)}
+}
+
 // describe gives the occurrences of w, in their order, their details.
 func (cal *calendar) describe(first, last int, w freebusy.Window, iv []freebusy.Interval) {
 	all := make([]freebusy.Detail, 0, len(iv))
 	ids := make([]byte, 0, len(iv)*idSize)
-	cal.overlapping(first, last, w, func(m *month, i int) {
+	for m, i := range cal.overlapping(first, last, w) {
 		p, flags := m.part(i), m.flags(i)
 		d := freebusy.Detail{
 			Meeting: flags&flagMeeting != 0, Recurring: flags&flagRecurring != 0, Exception: flags&flagException != 0,
@@ -445,7 +461,7 @@ func (cal *calendar) describe(first, last int, w freebusy.Window, iv []freebusy.
 		iv[len(all)].Detail = &all[:len(all)+1][len(all)]
 		all = append(all, d)
 		ids = appendID(ids, m.object(p), m.start(i))
-	})
+	}
 	text := string(ids)
 	for i := range all {
 		all[i].ID = text[i*idSize:][:idSize]

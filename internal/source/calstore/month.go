@@ -248,21 +248,10 @@ func (m *month) text(part int) (subject, location string) {
 	return m.texts[off:][:s], m.texts[off+s:][:l]
 }
 
-// overlapping calls yield with the index of each occurrence that overlaps
-// [from, to) and does not start before floor.
-func (m *month) overlapping(from, to, floor int64, yield func(i int)) {
-	n := m.len()
-	// Everything before the first block that reaches over from has ended.
-	first := sort.Search(len(m.reach)/reachSize, func(i int) bool { return m.reachOf(i) > from }) * reachEvery
-	for i := first; i < n; i++ {
-		start := m.start(i)
-		if start >= to {
-			return
-		}
-		if m.end(i) > from && start >= floor {
-			yield(i)
-		}
-	}
+// reaching is the index from which occurrences may reach over a time: those
+// before it have ended.
+func (m *month) reaching(from int64) int {
+	return sort.Search(len(m.reach)/reachSize, func(i int) bool { return m.reachOf(i) > from }) * reachEvery
 }
 
 // contains reports whether the month has an occurrence of one of the objects.

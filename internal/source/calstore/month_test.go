@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
+	"busybridge/internal/directory"
 	"busybridge/internal/freebusy"
 )
 
@@ -79,16 +81,25 @@ func TestOverlappingIsTheSameAsAWalk(t *testing.T) {
 			t.Fatal(err)
 		}
 		from := rnd.Int64N(1000)
-		to, floor := from+rnd.Int64N(200), rnd.Int64N(1000)
+		w := freebusy.Window{Start: time.Unix(from, 0), End: time.Unix(from+rnd.Int64N(200), 0)}
+		long := &month{}
+		if rnd.IntN(2) == 0 {
+			m, long = long, m
+		}
 		var want, got []int
-		for i := range m.len() {
-			if m.start(i) < to && m.end(i) > from && m.start(i) >= floor {
-				want = append(want, i)
+		for _, x := range []*month{long, m} {
+			for i := range x.len() {
+				if w.Overlaps(time.Unix(x.start(i), 0), time.Unix(x.end(i), 0)) {
+					want = append(want, i)
+				}
 			}
 		}
-		m.overlapping(from, to, floor, func(i int) { got = append(got, i) })
+		cal := &calendar{months: map[int]*month{directory.LongMonth: long, 1970 * 12: m}}
+		for _, i := range cal.overlapping(1970*12, 1970*12, w) {
+			got = append(got, i)
+		}
 		if !slices.Equal(want, got) {
-			t.Fatalf("overlapping(%d, %d, %d) of %d = %v, want %v", from, to, floor, m.len(), got, want)
+			t.Fatalf("overlapping %v of %d and %d = %v, want %v", w, long.len(), m.len(), got, want)
 		}
 	}
 }
@@ -110,10 +121,8 @@ func TestOverlappingDoesNotWalkWhatHasEnded(t *testing.T) {
 	for i := range m.entries[:9000*entrySize] {
 		m.entries[i] = 0xff
 	}
-	n := 0
-	m.overlapping(95000, 95010, 0, func(int) { n++ })
-	if n != 1 {
-		t.Errorf("got %d occurrences, want 1", n)
+	if got, want := m.reaching(95000), 9472; got != want { // the block of 32 with the one at 95000
+		t.Errorf("the look begins at %d, want %d", got, want)
 	}
 }
 
@@ -134,7 +143,9 @@ func FuzzMonth(f *testing.F) {
 			return
 		}
 		occs := m.unpack(nil, all)
-		m.overlapping(0, 1<<30, 0, func(int) {})
+		for i := m.reaching(0); i < m.len(); i++ {
+			m.end(i)
+		}
 		again, err := packMonth(slices.Clone(occs))
 		if err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ FUZZTIME  ?= 5s
 FUZZTOTAL ?= 1800
 BENCH     ?= .
 BENCHTIME ?= 1s
+BENCHFLAGS ?=
 LABDIR    ?= lab
 LABFLAGS  ?=
 
@@ -40,10 +41,10 @@ lint: ## golangci-lint, built from tools/go.mod; the first time takes minutes
 	$(go_tool) golangci-lint run ./...
 
 fmt: ## format the Go files
-	gofmt -w cmd internal clients scripts
+	gofmt -w bench cmd internal clients scripts
 
 fmt-check: ## fail when a Go file is not formatted
-	@files=$$(gofmt -l cmd internal clients scripts); test -z "$$files" || { echo "not formatted, run make fmt:"; echo "$$files"; exit 1; }
+	@files=$$(gofmt -l bench cmd internal clients scripts); test -z "$$files" || { echo "not formatted, run make fmt:"; echo "$$files"; exit 1; }
 
 vet: ## go vet
 	$(GO) vet ./...
@@ -62,10 +63,9 @@ generate-zones: ## rewrite the time zone table from the Unicode CLDR (needs npm)
 generate-check: ## fail when a generated file is not what its input says
 	scripts/generate-check.sh
 
-bench: build ## all benchmarks; BENCH=regexp BENCHTIME=1s; then what answers and tokens cost beside their floors
+bench: build ## all benchmarks (BENCH=regexp BENCHTIME=1s), then the table of all budgets (BENCHFLAGS; bench/README.md)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem $$(grep -rl --include='*_test.go' '^func Benchmark' internal cmd | xargs -n1 dirname | sort -u | sed 's|^|./|')
-	$(GO) run -buildvcs=false ./bench/answers
-	$(GO) run -buildvcs=false ./bench/tokens
+	$(GO) run -buildvcs=false ./bench $(BENCHFLAGS)
 
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	FUZZTIME=$(FUZZTIME) FUZZTOTAL=$(FUZZTOTAL) scripts/fuzz.sh

@@ -9,10 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/procfs"
@@ -35,8 +37,90 @@ func (c *Child) Stop() {
 	}
 }
 
-// CPU is the user and system time of the process so far, in ticks of 10 ms.
-func (c *Child) CPU() (time.Duration, error) { return cpu(c.cmd.Process.Pid) }
+// CPU is the user and system time so far of the process and of all that it
+// started, in ticks of 10 ms.
+func (c *Child) CPU() (time.Duration, error) {
+	var d time.Duration
+	err := c.each(func(p procfs.Proc) error {
+		stat, err := p.Stat()
+		d += time.Duration(stat.CPUTime() * float64(time.Second))
+		// What ended and was waited for counts at its parent.
+		d += time.Duration(stat.CUTime+stat.CSTime) * (10 * time.Millisecond)
+		return err
+	})
+	return d, err
+}
+
+// Memory is the sum of what the process and all that it started hold now: a page
+// that several of them share counts in part at each.
+func (c *Child) Memory() (bytes uint64, err error) {
+	err = c.each(func(p procfs.Proc) error {
+		r, err := p.ProcSMapsRollup()
+		bytes += r.Pss
+		return err
+	})
+	return bytes, err
+}
+
+// Peak is the most that the process itself was resident with.
+func (c *Child) Peak() (bytes uint64, err error) {
+	p, err := procfs.NewProc(c.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
+	s, err := p.NewStatus()
+	return s.VmHWM, err
+}
+
+// each calls f for the process and its descendants. One of these that ends
+// meanwhile is passed over.
+func (c *Child) each(f func(p procfs.Proc) error) error {
+	all, err := procfs.AllProcs()
+	if err != nil {
+		return err
+	}
+	parents := map[int]int{}
+	for _, p := range all {
+		if stat, err := p.Stat(); err == nil {
+			parents[p.PID] = stat.PPID
+		}
+	}
+	for _, p := range all {
+		pid := p.PID
+		for pid != c.cmd.Process.Pid && pid > 1 {
+			pid = parents[pid]
+		}
+		own := p.PID == c.cmd.Process.Pid
+		if pid != c.cmd.Process.Pid {
+			continue
+		}
+		if err := f(p); err != nil && (own || !gone(err)) {
+			return err
+		}
+	}
+	return nil
+}
+
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
+
+// Spawn starts a server that writes to the file log. Nothing waits for it to be
+// up: ask it.
+func Spawn(ctx context.Context, log, binary string, args ...string) (*Child, error) {
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	//nolint:gosec // who measures names the program
+	c := &Child{cmd: exec.CommandContext(ctx, binary, args...)}
+	c.cmd.Stdout, c.cmd.Stderr = f, f
+	// It has processes of its own, perhaps, and stops them.
+	c.cmd.Cancel, c.cmd.WaitDelay = func() error { return c.cmd.Process.Signal(os.Interrupt) }, 10*time.Second
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
 func cpu(pid int) (time.Duration, error) {
 	p, err := procfs.NewProc(pid)
@@ -65,6 +149,11 @@ func Each(d time.Duration, f func() error) (time.Duration, error) {
 	}
 	after, err := cpu(os.Getpid())
 	return (after - before) / time.Duration(n), err
+}
+
+// Start runs a program until it has written a JSON value about itself into up.
+func Start(ctx context.Context, up any, binary string, args ...string) (*Child, error) {
+	return start(ctx, "", up, binary, args...)
 }
 
 // start runs a program until it has written a JSON value about itself.

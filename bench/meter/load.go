@@ -31,9 +31,12 @@ func (r Result) Quantile(q float64) time.Duration {
 }
 
 // Run lets the workers ask, each one request after the other, and reads the
-// processor time that c took for it; c may be nil. The first error ends it.
+// processor time that c took for it; c may be nil. What is under way when the
+// time is over is waited for, so that it counts like what it cost. The first
+// error ends it; the end of ctx is none.
 func (l Load) Run(ctx context.Context, c *Child, ask func(ctx context.Context, worker int) error) (r Result, err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.For)
+	outer := ctx
+	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
 	before, err := c.spent()
 	if err != nil {
@@ -43,12 +46,13 @@ func (l Load) Run(ctx context.Context, c *Child, ask func(ctx context.Context, w
 		wg sync.WaitGroup
 		mu sync.Mutex // guards r and err
 	)
+	begun := time.Now() //nolint:forbidigo // a measurement is of now
 	for w := range l.Workers {
 		wg.Go(func() {
 			var times []time.Duration
 			var failed error
-			for ctx.Err() == nil {
-				start := time.Now() //nolint:forbidigo // a measurement is of now
+			for ctx.Err() == nil && time.Since(begun) < l.For { //nolint:forbidigo // a measurement is of now
+				start := time.Now() //nolint:forbidigo // the same
 				if failed = ask(ctx, w); failed != nil {
 					break
 				}
@@ -57,8 +61,8 @@ func (l Load) Run(ctx context.Context, c *Child, ask func(ctx context.Context, w
 			mu.Lock()
 			defer mu.Unlock()
 			r.Times = append(r.Times, times...)
-			if failed != nil && ctx.Err() == nil {
-				err = errors.Join(err, failed)
+			if failed != nil && outer.Err() == nil && err == nil {
+				err = failed
 				cancel()
 			}
 		})

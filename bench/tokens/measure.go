@@ -50,9 +50,9 @@ func serveFloor(ctx context.Context, name string, out io.Writer) error {
 }
 
 // issue measures token requests: P5, P7 and the first half of P8.
-func (w *world) issue(ctx context.Context, o options) ([]row, error) {
-	same := w.audience(w.cloudHost())
-	body, err := w.ask(ctx, same)
+func (w *world) issue(ctx context.Context, o options) ([]meter.Row, error) {
+	same, sent := w.audience(w.cloudHost()), w.signed()
+	body, err := w.ask(ctx, same, sent)
 	if err != nil {
 		return nil, err
 	}
@@ -67,23 +67,35 @@ func (w *world) issue(ctx context.Context, o options) ([]row, error) {
 			return err
 		}
 	}
+	asking := func(audience func() string, assertion func() string) func(context.Context, int) error {
+		return func(ctx context.Context, _ int) error { _, err := w.ask(ctx, audience(), assertion()); return err }
+	}
+	always := func(s string) func() string { return func() string { return s } }
 	parts := [...]struct {
 		name string
 		of   *meter.Child
 		ask  func(context.Context, int) error
-		each []time.Duration
-		late []time.Duration
+		// ahead is how many assertions are signed for a second of it beforehand: more
+		// than it needs. It is asked for half the time.
+		ahead float64
+		each  []time.Duration
+		late  []time.Duration
 	}{
 		{name: "fixed body", of: floor.Child, ask: atFloor("")},
 		{name: "verification", of: floor.Child, ask: atFloor(verifyPath)},
 		{name: "signature", of: floor.Child, ask: atFloor(signPath)},
-		{name: "new tokens", of: w.lab.Child, ask: func(ctx context.Context, _ int) error { _, err := w.askNew(ctx); return err }},
-		{name: "tokens handed out again", of: w.lab.Child, ask: func(ctx context.Context, _ int) error { _, err := w.ask(ctx, same); return err }},
+		{name: "new tokens", of: w.lab.Child, ask: asking(w.unasked, w.assertion), ahead: 3000},
+		{name: "tokens handed out again", of: w.lab.Child, ask: asking(always(same), always(sent))},
+		{name: "tokens handed out again for another assertion", of: w.lab.Child, ask: asking(always(same), w.assertion), ahead: 12000},
 	}
 	for range o.rounds {
 		for i := range parts {
-			p := &parts[i]
-			r, err := o.load.Run(ctx, p.of, p.ask)
+			p, load := &parts[i], o.load
+			if p.ahead > 0 {
+				load.For /= 2
+				w.signAhead(int(load.For.Seconds() * p.ahead))
+			}
+			r, err := load.Run(ctx, p.of, p.ask)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", p.name, err)
 			}
@@ -91,24 +103,27 @@ func (w *world) issue(ctx context.Context, o options) ([]row, error) {
 		}
 	}
 	each := func(i int) time.Duration { return meter.Median(parts[i].each) }
-	sign, n, a := max(each(2)-each(0), 1), each(3), each(4)
-	least := each(1) // to read and answer the request, and to check the assertion
-	late, bare := meter.Median(parts[3].late), meter.Median(parts[2].late)
-	return []row{
-		{name: "P5 new RS256 tokens per CPU-second", measured: fmt.Sprintf("%.0f", perSecond(n)), floor: fmt.Sprintf("%.0f raw signatures", perSecond(sign)),
-			ratio: perSecond(n) / perSecond(sign), value: perSecond(n) / perSecond(sign), atLeast: true, gate: 0.80, moonshot: 0.92},
-		{name: "P5 the same beside a bare server", measured: fmt.Sprintf("%.0f", perSecond(n)), floor: fmt.Sprintf("%.0f signatures in fixed bodies", perSecond(each(2))),
-			ratio: perSecond(n) / perSecond(each(2))},
-		{name: "P7 tokens handed out again per CPU-second", measured: fmt.Sprintf("%.0f", perSecond(a)), floor: fmt.Sprintf("%.0f verifications in fixed bodies", perSecond(least)),
-			ratio: perSecond(a) / perSecond(least), value: perSecond(a), atLeast: true, gate: 5000, moonshot: 10000},
-		{name: "P8 99 of 100 new tokens within", measured: fmt.Sprintf("%.1f ms", millis(late)), floor: fmt.Sprintf("%.1f ms bare server", millis(bare)),
-			ratio: float64(late) / float64(bare), value: millis(late), gate: 20, moonshot: 8, unit: " ms"},
+	sign := max(each(2)-each(0), 1)
+	n, again, fresh := perSecond(each(3)), perSecond(each(4)), perSecond(each(5))
+	bare, least := perSecond(each(2)), perSecond(each(1))
+	late, bareLate := meter.Median(parts[3].late), meter.Median(parts[2].late)
+	raw := n / perSecond(sign)
+	return []meter.Row{
+		{Name: "P5 new RS256 tokens per CPU-second, each for an assertion never seen", Figure: fmt.Sprintf("%.0f", n), Beside: fmt.Sprintf("%.0f raw signatures", perSecond(sign)),
+			Ratio: raw, Gate: meter.AtLeast(raw, 0.80, "0.80"), Moonshot: meter.AtLeast(raw, 0.92, "0.92")},
+		{Name: "P5 the same beside a bare server that signs", Figure: fmt.Sprintf("%.0f", n), Beside: fmt.Sprintf("%.0f signatures in fixed bodies", bare), Ratio: n / bare},
+		{Name: "P7 tokens handed out again per CPU-second", Figure: fmt.Sprintf("%.0f", again), Beside: fmt.Sprintf("%.0f fixed bodies", perSecond(each(0))),
+			Ratio: again / perSecond(each(0)), Gate: meter.AtLeast(again, 5000, "5000"), Moonshot: meter.AtLeast(again, 10000, "10000")},
+		{Name: "P7 the same, each for an assertion never seen", Figure: fmt.Sprintf("%.0f", fresh), Beside: fmt.Sprintf("%.0f verifications in fixed bodies", least),
+			Ratio: fresh / least, Gate: meter.AtLeast(fresh, 5000, "5000"), Moonshot: meter.AtLeast(fresh, 10000, "10000")},
+		{Name: "P8 99 of 100 new tokens within", Figure: fmt.Sprintf("%.1f ms", millis(late)), Beside: fmt.Sprintf("%.1f ms bare server that signs", millis(bareLate)),
+			Ratio: float64(late) / float64(bareLate), Gate: meter.AtMost(millis(late), 20, "20 ms"), Moonshot: meter.AtMost(millis(late), 8, "8 ms")},
 	}, nil
 }
 
 // saturate measures free/busy while tokens are minted as fast as they can be:
 // the second half of P8.
-func (w *world) saturate(ctx context.Context, o options) ([]row, error) {
+func (w *world) saturate(ctx context.Context, o options) ([]meter.Row, error) {
 	c, err := w.lab.Client(w.cloudHost())
 	if err != nil {
 		return nil, err
@@ -140,7 +155,7 @@ func (w *world) saturate(ctx context.Context, o options) ([]row, error) {
 		var mintErr error
 		wg.Go(func() {
 			long := meter.Load{Workers: o.load.Workers, For: time.Hour}
-			_, mintErr = long.Run(minting, nil, func(ctx context.Context, _ int) error { _, err := w.askNew(ctx); return err })
+			_, mintErr = long.Run(minting, nil, func(ctx context.Context, _ int) error { _, err := w.ask(ctx, w.unasked(), w.assertion()); return err })
 		})
 		b, err := two.Run(ctx, nil, ask)
 		stop()
@@ -151,8 +166,9 @@ func (w *world) saturate(ctx context.Context, o options) ([]row, error) {
 		quiet, busy = append(quiet, q.Quantile(0.99)), append(busy, b.Quantile(0.99))
 	}
 	q, b := meter.Median(quiet), meter.Median(busy)
-	return []row{{name: "P8 99 of 100 free/busy answers, tokens at saturation, within", measured: fmt.Sprintf("%.1f ms", millis(b)),
-		floor: fmt.Sprintf("%.1f ms without the tokens", millis(q)), ratio: float64(b) / float64(q), value: millis(b), gate: 20, moonshot: 8, unit: " ms"}}, nil
+	return []meter.Row{{Name: "P8 99 of 100 free/busy answers, tokens at saturation, within", Figure: fmt.Sprintf("%.1f ms", millis(b)),
+		Beside: fmt.Sprintf("%.1f ms without the tokens", millis(q)), Ratio: float64(b) / float64(q),
+		Gate: meter.AtMost(millis(b), 20, "20 ms"), Moonshot: meter.AtMost(millis(b), 8, "8 ms")}}, nil
 }
 
 // here is the cloud as the validator sees it.
@@ -163,7 +179,7 @@ func (h here) OrganizationsAt(context.Context, string) ([]*directory.Organizatio
 }
 
 // check measures the check of a bearer token: P9.
-func (w *world) check(ctx context.Context, o options) ([]row, error) {
+func (w *world) check(ctx context.Context, o options) ([]meter.Row, error) {
 	actor, err := w.actor(ctx)
 	if err != nil {
 		return nil, err
@@ -191,14 +207,15 @@ func (w *world) check(ctx context.Context, o options) ([]row, error) {
 		return nil, err
 	}
 	salt := 0
-	known := map[[sha256.Size]byte]bool{sha256.Sum256([]byte(outer)): true}
+	bytes := []byte(outer)
+	known := map[[sha256.Size]byte]bool{sha256.Sum256(bytes): true}
 	var times [7][]time.Duration
 	for range o.rounds {
 		for i, f := range [...]func() error{
 			func() error { return token.VerifyRS256(key) },
 			validate(outer),
 			func() error {
-				if !known[sha256.Sum256([]byte(outer))] {
+				if !known[sha256.Sum256(bytes)] {
 					return fmt.Errorf("not known")
 				}
 				return nil
@@ -218,22 +235,24 @@ func (w *world) check(ctx context.Context, o options) ([]row, error) {
 	}
 	m := func(i int) time.Duration { return meter.Median(times[i]) }
 	raw := m(0)
-	fresh := func(name string, d time.Duration, gate, moonshot float64) row {
+	fresh := func(name string, d time.Duration) meter.Row {
 		ratio := float64(d) / float64(raw)
-		return row{name: name, measured: micros(d), floor: micros(raw) + " raw verification", ratio: ratio, value: ratio, gate: gate, moonshot: moonshot}
+		return meter.Row{Name: name, Figure: micros(d), Beside: micros(raw) + " raw verification", Ratio: ratio,
+			Gate: meter.AtMost(ratio, 1.6, "1.6"), Moonshot: meter.AtMost(ratio, 1.3, "1.3")}
 	}
-	return []row{
-		{name: "P9 known token checked in", measured: micros(m(1)), floor: micros(m(2)) + " SHA-256 and look-up", ratio: float64(m(1)) / float64(m(2)),
-			value: float64(m(1)) / 1e3, gate: 1.5, moonshot: 1, unit: " µs"},
-		fresh("P9 new token checked in, for an application", m(3), 1.6, 1.3),
-		fresh("P9 new token checked in, for a user", m(4), 1.6, 1.3),
-		fresh("P9 new outer token around a known actor token", max(m(5)-m(6), 1), 1.6, 1.3),
+	seen := float64(m(1)) / 1e3
+	return []meter.Row{
+		{Name: "P9 known token checked in", Figure: micros(m(1)), Beside: micros(m(2)) + " SHA-256 and look-up", Ratio: float64(m(1)) / float64(m(2)),
+			Gate: meter.AtMost(seen, 1.5, "1.5 µs"), Moonshot: meter.AtMost(seen, 1, "1 µs")},
+		fresh("P9 new token checked in, for an application", m(3)),
+		fresh("P9 new token checked in, for a user", m(4)),
+		fresh("P9 new outer token around a known actor token", max(m(5)-m(6), 1)),
 	}, nil
 }
 
 // sign compares what a caller signs with towards a side that is ours (ES256) and
 // towards others (RS256).
-func (w *world) sign(_ context.Context, o options) ([]row, error) {
+func (w *world) sign(_ context.Context, o options) ([]meter.Row, error) {
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -258,5 +277,5 @@ func (w *world) sign(_ context.Context, o options) ([]row, error) {
 		}
 	}
 	r, e := meter.Median(rs), meter.Median(es)
-	return []row{{name: "ES256 token signed in, where both sides are ours", measured: micros(e), floor: micros(r) + " RS256", ratio: float64(e) / float64(r)}}, nil
+	return []meter.Row{{Name: "ES256 token signed in, where both sides are ours", Figure: micros(e), Beside: micros(r) + " RS256", Ratio: float64(e) / float64(r)}}, nil
 }

@@ -12,9 +12,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,19 +32,18 @@ import (
 // A world is a running lab, and the key of its organization on premises: the
 // measuring client asks for tokens as that organization.
 type world struct {
-	lab      *meter.Lab
-	onprem   *directory.Organization
-	cloud    *directory.Organization
-	people   *sqlitestore.Store // the cloud's
-	key      *rsa.PrivateKey
-	x5t      string
-	server   *directory.AuthServer // of the organization
-	tokens   *http.Client
-	endpoint string
-	// assertions are signed before anything is measured; each is sent again when
-	// all were.
-	assertions []string
-	next       atomic.Int64
+	lab        *meter.Lab
+	onprem     *directory.Organization
+	cloud      *directory.Organization
+	people     *sqlitestore.Store // the cloud's
+	key        *rsa.PrivateKey
+	x5t        string
+	server     *directory.AuthServer // of the organization
+	tokens     *http.Client
+	endpoint   string
+	audienceOf string       // of assertions
+	ahead      chan string  // assertions that are signed already
+	next       atomic.Int64 // number of the next assertion, or of the next host
 }
 
 // hostsBelow is a wildcard of the tenant: each host below it is another audience.
@@ -83,7 +84,7 @@ func open(ctx context.Context, binary string) (_ *world, err error) {
 	if w.tokens, err = w.lab.Client(host); err != nil {
 		return nil, err
 	}
-	return w, w.signAssertions(1500)
+	return w, nil
 }
 
 func (w *world) close() {
@@ -137,6 +138,11 @@ func (w *world) credentials() error {
 		return errors.New("the organization on premises has no authorization server of type " + directory.AuthServerACS)
 	}
 	w.server = &w.onprem.AuthServers[at]
+	for _, a := range w.server.AllowedAudiences {
+		if strings.HasSuffix(a, "@"+w.server.Realm) {
+			w.audienceOf = a
+		}
+	}
 	return nil
 }
 
@@ -159,26 +165,41 @@ func (w *world) register(ctx context.Context) error {
 	return err
 }
 
-// signAssertions makes n that differ (oauth-s2s 3.1).
-func (w *world) signAssertions(n int) error {
-	audience := ""
-	for _, a := range w.server.AllowedAudiences {
-		if strings.HasSuffix(a, "@"+w.server.Realm) {
-			audience = a
-		}
-	}
+// signed is an assertion that nobody has seen (oauth-s2s 3.1).
+func (w *world) signed() string {
 	now := time.Now().Unix() //nolint:forbidigo // a measurement is of now
-	for i := range n {
-		var c jose.Writer
-		c.Text("aud", audience).Text("iss", acs.PrincipalName{PID: directory.ExchangeAppID, Realm: w.server.Realm}.String())
-		c.Text("nbf", strconv.FormatInt(now, 10)).Text("exp", strconv.FormatInt(now+1800+int64(i), 10))
-		a, err := jose.SignRS256(w.key, w.x5t, "", &c)
-		if err != nil {
-			return err
-		}
-		w.assertions = append(w.assertions, a)
+	var c jose.Writer
+	c.Text("aud", w.audienceOf).Text("iss", acs.PrincipalName{PID: directory.ExchangeAppID, Realm: w.server.Realm}.String())
+	c.Text("nbf", strconv.FormatInt(now, 10)).Text("exp", strconv.FormatInt(now+1800, 10)).Number("jti", w.next.Add(1))
+	a, err := jose.SignRS256(w.key, w.x5t, "", &c)
+	if err != nil {
+		panic(err) // it was a key to sign with when the world was opened
 	}
-	return nil
+	return a
+}
+
+// signAhead signs n assertions before something is measured.
+func (w *world) signAhead(n int) {
+	w.ahead = make(chan string, n)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for range n / runtime.GOMAXPROCS(0) {
+				w.ahead <- w.signed()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// assertion is one of those, or a new one when they are used up.
+func (w *world) assertion() string {
+	select {
+	case a := <-w.ahead:
+		return a
+	default:
+		return w.signed()
+	}
 }
 
 // audience is that of a host for the tenant.
@@ -187,15 +208,14 @@ func (w *world) audience(host string) string {
 }
 
 // ask asks for a token and returns the answer's body.
-func (w *world) ask(ctx context.Context, audience string) ([]byte, error) {
-	i := w.next.Add(1)
-	form := acs.TokenRequest{GrantType: acs.GrantJWTBearer, Assertion: w.assertions[int(i)%len(w.assertions)], Resource: audience}.Encode()
+func (w *world) ask(ctx context.Context, audience, assertion string) ([]byte, error) {
+	form := acs.TokenRequest{GrantType: acs.GrantJWTBearer, Assertion: assertion, Resource: audience}.Encode()
 	return post(ctx, w.tokens, w.endpoint, "application/x-www-form-urlencoded", form, nil)
 }
 
-// askNew asks for a token that nobody has asked for.
-func (w *world) askNew(ctx context.Context) ([]byte, error) {
-	return w.ask(ctx, w.audience("h"+strconv.FormatInt(w.next.Load(), 10)+"-"+strconv.FormatInt(w.next.Add(1), 10)+hostsBelow))
+// unasked is an audience that nobody has asked for.
+func (w *world) unasked() string {
+	return w.audience("h" + strconv.FormatInt(w.next.Add(1), 10) + hostsBelow)
 }
 
 func post(ctx context.Context, c *http.Client, url, contentType, body string, change func(*http.Request)) ([]byte, error) {
@@ -221,7 +241,7 @@ func post(ctx context.Context, c *http.Client, url, contentType, body string, ch
 
 // actor is an actor token for the cloud's EWS.
 func (w *world) actor(ctx context.Context) (string, error) {
-	body, err := w.ask(ctx, w.audience(w.cloudHost()))
+	body, err := w.ask(ctx, w.audience(w.cloudHost()), w.signed())
 	if err != nil {
 		return "", err
 	}

@@ -265,8 +265,8 @@ func (a *asking) lookUpKnown(ctx context.Context, en *entry) (known bool) {
 		return false
 	}
 	defer a.e.contain(ctx, "look up", en.asked, func() { known = false })
-	r := a.e.knownRecipients.RecipientKnown(a.q.Org.ID, en.asked)
-	if r == nil {
+	r, ok := a.e.knownRecipients.RecipientKnown(a.q.Org.ID, en.asked)
+	if !ok {
 		return false
 	}
 	route := a.table.Route(en.asked, r)

@@ -27,14 +27,14 @@ type memory struct {
 	marks    *atomic.Uint64
 }
 
-func (m memory) RecipientKnown(_ directory.OrgID, a smtpaddr.Address) *directory.Recipient {
+func (m memory) RecipientKnown(_ directory.OrgID, a smtpaddr.Address) (*directory.Recipient, bool) {
 	if m.panics == "recipient" && a.Local() == "ana" {
 		panic("recipient")
 	}
 	if m.forgets[a.Local()] {
-		return nil
+		return nil, false
 	}
-	return m.people[a]
+	return m.people[a], true
 }
 
 func (m memory) DirectoryMark() (mark uint64, ok bool) {

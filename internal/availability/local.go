@@ -18,8 +18,9 @@ import (
 // knownRecipients are Recipients with a memory. What they know is used at once,
 // without a goroutine that could be left behind: it must not block.
 type knownRecipients interface {
-	// RecipientKnown is nil where the recipient is not in memory.
-	RecipientKnown(org directory.OrgID, a smtpaddr.Address) *directory.Recipient
+	// RecipientKnown returns what the directory has for the address, nil for nothing;
+	// known is false where that is not in memory.
+	RecipientKnown(org directory.OrgID, a smtpaddr.Address) (r *directory.Recipient, known bool)
 	// DirectoryMark is another number whenever a recipient may have changed. ok is
 	// false while nobody knows.
 	DirectoryMark() (mark uint64, ok bool)

@@ -86,12 +86,13 @@ func (c *Client) GetUserAvailability(ctx context.Context, endpoint string, req *
 	if len(req.Mailboxes) > 0 {
 		anchor = req.Mailboxes[0].Address
 	}
-	env, where, err := c.post(ctx, endpoint, "GetUserAvailability", req.RequestID, anchor, ews.AppendGetUserAvailabilityRequest(nil, req))
+	reader := ews.NewAvailabilityReader(zone)
+	env, where, err := c.post(ctx, endpoint, "GetUserAvailability", req.RequestID, anchor, ews.AppendGetUserAvailabilityRequest(nil, req), reader.Shortcut)
 	if err != nil {
 		return nil, err
 	}
 	defer env.Release()
-	resp, err := ews.ParseGetUserAvailabilityResponse(env, zone)
+	resp, err := reader.Response(env)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", where, ErrNotXML, err)
 	}
@@ -100,7 +101,7 @@ func (c *Client) GetUserAvailability(ctx context.Context, endpoint string, req *
 
 // post sends one request and returns the envelope of the answer; where is the
 // endpoint as errors may name it.
-func (c *Client) post(ctx context.Context, endpoint, operation, requestID, anchor string, body []byte) (env *soap.Envelope, where string, err error) {
+func (c *Client) post(ctx context.Context, endpoint, operation, requestID, anchor string, body []byte, shortcut soap.Shortcut) (env *soap.Envelope, where string, err error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return nil, "", fmt.Errorf("EWS endpoint: %w", err)
@@ -133,7 +134,7 @@ func (c *Client) post(ctx context.Context, endpoint, operation, requestID, ancho
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
 		return nil, where, c.statusError(resp, where)
 	}
-	env, err = soap.Read(resp.Body, c.cfg.MaxBody)
+	env, err = soap.ReadWith(resp.Body, c.cfg.MaxBody, shortcut)
 	switch syntax := (*soap.SyntaxError)(nil); {
 	case err == nil:
 	case errors.Is(err, soap.ErrTooLarge):

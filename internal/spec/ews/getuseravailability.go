@@ -526,13 +526,114 @@ func appendDays(b []byte, days uint8) []byte {
 // response that is not GetUserAvailability's is a *SchemaError; a fault is for
 // soap.FaultOf.
 func ParseGetUserAvailabilityResponse(env *soap.Envelope, zone *wintz.Rule) (*AvailabilityResponse, error) {
+	return NewAvailabilityReader(zone).Response(env)
+}
+
+// An AvailabilityReader is ParseGetUserAvailabilityResponse for large answers: with
+// its Shortcut given to soap.ReadWith, events without details make no elements.
+type AvailabilityReader struct {
+	toUTC func(wall time.Time) time.Time
+	// events are those that the shortcut read, by their CalendarEventArray. The last
+	// one's are in list.
+	events map[*soap.Element][]CalendarEvent
+	array  *soap.Element
+	list   []CalendarEvent
+}
+
+// NewAvailabilityReader is for one answer in the zone of its request; nil is UTC.
+func NewAvailabilityReader(zone *wintz.Rule) *AvailabilityReader {
+	r := &AvailabilityReader{toUTC: func(wall time.Time) time.Time { return wall }}
+	if zone != nil && *zone != wintz.UTCRule {
+		r.toUTC = zone.UTC
+	}
+	return r
+}
+
+// Shortcut is the soap.Shortcut.
+func (a *AvailabilityReader) Shortcut(parent, e *soap.Element, prefix, rest string) int {
+	if rest == "" || e.Local != "CalendarEvent" || e.Space != NSTypes || !parent.Is(NSTypes, "CalendarEventArray") {
+		return 0
+	}
+	t := tags{rest: rest, prefix: prefix}
+	start, ok := ParseDateTime(t.element("StartTime"))
+	if !ok {
+		return 0
+	}
+	end, ok := ParseDateTime(t.element("EndTime"))
+	if !ok {
+		return 0
+	}
+	busy := t.element("BusyType")
+	if busy == "" || !letters(busy) || !t.tag("</", "CalendarEvent") {
+		return 0
+	}
+	if parent != a.array {
+		a.keep()
+		a.array, a.list = parent, make([]CalendarEvent, 0, 16)
+	}
+	a.list = append(a.list, CalendarEvent{Start: start.UTC(a.toUTC), End: end.UTC(a.toUTC), BusyType: busy})
+	return len(rest) - len(t.rest)
+}
+
+// keep puts the last array's events to the others'.
+func (a *AvailabilityReader) keep() {
+	if a.array == nil {
+		return
+	}
+	if a.events == nil {
+		a.events = make(map[*soap.Element][]CalendarEvent)
+	}
+	a.events[a.array] = append(a.events[a.array], a.list...)
+	a.array = nil
+}
+
+// tags reads elements without attributes, references and children.
+type tags struct{ rest, prefix string }
+
+// tag reads white space and one tag.
+func (t *tags) tag(open, name string) bool {
+	s := strings.TrimLeft(t.rest, " \t\r\n")
+	n := len(open) + len(t.prefix) + len(name)
+	if len(s) <= n || s[n] != '>' || s[:len(open)] != open || s[len(open):n-len(name)] != t.prefix || s[n-len(name):n] != name {
+		return false
+	}
+	t.rest = s[n+1:]
+	return true
+}
+
+// element returns the text of the next element; "" when it is another one, or not simple.
+func (t *tags) element(name string) string {
+	if !t.tag("<", name) {
+		return ""
+	}
+	n := strings.IndexByte(t.rest, '<')
+	if n < 0 {
+		return ""
+	}
+	text := t.rest[:n]
+	t.rest = t.rest[n:]
+	if !t.tag("</", name) {
+		return ""
+	}
+	return text
+}
+
+func letters(s string) bool {
+	for i := range len(s) {
+		if c := s[i] | 0x20; c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
+}
+
+// Response is the answer of the envelope. The events of one calendar that the
+// shortcut read come before its others.
+func (a *AvailabilityReader) Response(env *soap.Envelope) (*AvailabilityResponse, error) {
 	if len(env.Body) == 0 || !env.Body[0].Is(NSMessages, "GetUserAvailabilityResponse") {
 		return nil, violation(env.At, "The body is no GetUserAvailabilityResponse.")
 	}
-	toUTC := func(wall time.Time) time.Time { return wall }
-	if zone != nil {
-		toUTC = zone.UTC
-	}
+	a.keep()
 	e := env.Body[0]
 	r := &AvailabilityResponse{Version: ParseServerVersion(env)}
 	if array := e.Child(NSMessages, "FreeBusyResponseArray"); array != nil {
@@ -541,7 +642,7 @@ func ParseGetUserAvailabilityResponse(env *soap.Envelope, zone *wintz.Rule) (*Av
 			if !c.Is(NSMessages, "FreeBusyResponse") {
 				continue
 			}
-			f, err := parseFreeBusyResponse(c, toUTC)
+			f, err := a.freeBusyResponse(c)
 			if err != nil {
 				return nil, err
 			}
@@ -550,14 +651,14 @@ func ParseGetUserAvailabilityResponse(env *soap.Envelope, zone *wintz.Rule) (*Av
 	}
 	if s := e.Child(NSMessages, "SuggestionsResponse"); s != nil {
 		var err error
-		if r.Suggestions, err = parseSuggestions(s, toUTC); err != nil {
+		if r.Suggestions, err = parseSuggestions(s, a.toUTC); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
 }
 
-func parseFreeBusyResponse(e *soap.Element, toUTC func(time.Time) time.Time) (r FreeBusyResponse, err error) {
+func (a *AvailabilityReader) freeBusyResponse(e *soap.Element) (r FreeBusyResponse, err error) {
 	if m := e.Child(NSMessages, "ResponseMessage"); m != nil {
 		r.Message = parseMessage(m)
 	}
@@ -575,12 +676,14 @@ func parseFreeBusyResponse(e *soap.Element, toUTC func(time.Time) time.Time) (r 
 	r.Merged = strings.ReplaceAll(v.ChildText(NSTypes, "MergedFreeBusy"), "5", "4")
 	if array := v.Child(NSTypes, "CalendarEventArray"); array != nil {
 		r.HasEvents = true
-		r.Events = make([]CalendarEvent, 0, len(array.Children))
+		if r.Events = a.events[array]; r.Events == nil {
+			r.Events = make([]CalendarEvent, 0, len(array.Children))
+		}
 		for _, c := range array.Children {
 			if !c.Is(NSTypes, "CalendarEvent") {
 				continue
 			}
-			ev, err := parseEvent(c, toUTC)
+			ev, err := parseEvent(c, a.toUTC)
 			if err != nil {
 				return r, err
 			}

@@ -14,9 +14,20 @@ type Envelope struct {
 
 // Read reads a SOAP 1.1 envelope of at most limit bytes. Errors are those of
 // ReadXML, or wrap ErrNotSOAP or ErrVersion12.
-func Read(r io.Reader, limit int64) (*Envelope, error) {
+func Read(r io.Reader, limit int64) (*Envelope, error) { return ReadWith(r, limit, nil) }
+
+// A Shortcut reads elements that come in thousands itself. It is called with each
+// element that begins inside parent and is not empty: prefix is that of its name
+// with the colon, rest the text behind its start tag, "" where the start tag has
+// attributes. It returns the length of the text up to and with the end tag, and
+// the element does not become a child of parent; or 0, and it is read as any
+// other. What it accepts must be well-formed, without declarations of namespaces.
+type Shortcut func(parent, e *Element, prefix, rest string) int
+
+// ReadWith is Read with a shortcut.
+func ReadWith(r io.Reader, limit int64, shortcut Shortcut) (*Envelope, error) {
 	m := memories.Get().(*memory)
-	root, err := read(r, limit, m)
+	root, err := read(r, limit, m, shortcut)
 	var env *Envelope
 	if err == nil {
 		env, err = EnvelopeOf(root)

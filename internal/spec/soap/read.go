@@ -46,9 +46,9 @@ func (e *SyntaxError) Error() string {
 // ReadXML reads one document of at most limit bytes in UTF-8, or in UTF-16 with
 // a byte order mark, and returns its root. Errors are *SyntaxError, ErrTooLarge,
 // or wrap the reader's.
-func ReadXML(r io.Reader, limit int64) (*Element, error) { return read(r, limit, new(memory)) }
+func ReadXML(r io.Reader, limit int64) (*Element, error) { return read(r, limit, new(memory), nil) }
 
-func read(r io.Reader, limit int64, m *memory) (*Element, error) {
+func read(r io.Reader, limit int64, m *memory, shortcut Shortcut) (*Element, error) {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer func() {
 		if buf.Cap() <= maxPooled {
@@ -67,7 +67,7 @@ func read(r io.Reader, limit int64, m *memory) (*Element, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := scanner{src: text, wide: wide, left: max(int(limit/bytesPerElement), minElements), memory: m}
+	s := scanner{src: text, wide: wide, left: max(int(limit/bytesPerElement), minElements), memory: m, shortcut: shortcut}
 	return s.document()
 }
 

@@ -24,6 +24,7 @@ type scanner struct {
 
 	ascii bool
 	*memory
+	shortcut Shortcut
 }
 
 // A memory is what a document is made in.
@@ -129,11 +130,22 @@ func (o *open) add(run string) {
 
 // child adds a child element; white space before the first one is no text.
 func (s *scanner) child(o *open, e *Element) {
+	o.bears()
+	s.pending = append(s.pending, e)
+}
+
+func (o *open) bears() {
 	if !o.solid {
 		o.text, o.more = "", nil
 	}
 	o.parent = true
-	s.pending = append(s.pending, e)
+}
+
+// drop takes the last element away, which was read by a shortcut.
+func (s *scanner) drop(parent *open) {
+	parent.bears()
+	s.used--
+	s.elements[s.used/chunk][s.used%chunk] = Element{}
 }
 
 func (s *scanner) close(o *open) *Element {
@@ -338,6 +350,21 @@ func (s *scanner) tree() (*Element, error) {
 			empty, err := s.startTag(&o)
 			if err != nil {
 				return nil, err
+			}
+			if depth > 0 && !empty && s.shortcut != nil {
+				rest := s.src[s.off:]
+				if len(s.raw) > 0 { // what is in it may be bound in it
+					rest = ""
+				}
+				prefix := o.name[:len(o.name)-len(o.el.Local)]
+				if n := s.shortcut(stack[depth-1].el, o.el, prefix, rest); n > 0 && n <= len(rest) {
+					s.off += n
+					s.drop(&stack[depth-1])
+					if err := s.content(&stack[depth-1]); err != nil {
+						return nil, err
+					}
+					continue
+				}
 			}
 			if depth > 0 {
 				s.child(&stack[depth-1], o.el)

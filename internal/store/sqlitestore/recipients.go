@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -36,21 +37,29 @@ type recipientKey struct {
 }
 
 // Recipient returns the recipient with the address, its primary or another:
-// shared, and not to be changed.
+// shared, and not to be changed. That there is none is remembered, too: questions
+// for other organizations ask for it each time.
 func (s *Store) Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error) {
-	return s.recipients.get(s, recipientKey{org, a}, func() (*directory.Recipient, int, error) {
+	r, err := s.recipients.get(s, recipientKey{org, a}, func() (*directory.Recipient, int, error) {
 		var id string
 		var body []byte
 		err := s.stmts.recipient.QueryRowContext(ctx, string(org), a.String()).Scan(&id, &body)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, len(org) + len(a.String()), nil
+		}
 		var r *directory.Recipient
 		if err == nil {
 			r, err = decodeRecipient(org, id, body)
 		}
-		if err != nil {
-			return nil, 0, fmt.Errorf("recipient %s: %w", a, missing(err))
-		}
-		return r, 3 * len(body), nil
+		return r, 3 * len(body), err
 	})
+	if err == nil && r == nil {
+		err = directory.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("recipient %s: %w", a, err)
+	}
+	return r, nil
 }
 
 // DirectoryMark is another number whenever a recipient may have changed since: at
@@ -58,10 +67,10 @@ func (s *Store) Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.A
 // While a change is committed, ok is false.
 func (s *Store) DirectoryMark() (mark uint64, ok bool) { return s.mark() }
 
-// RecipientKnown is Recipient without reading: nil where the recipient is not in memory.
-func (s *Store) RecipientKnown(org directory.OrgID, a smtpaddr.Address) *directory.Recipient {
-	r, _ := s.recipients.known(s, recipientKey{org, a})
-	return r
+// RecipientKnown is Recipient without reading: known is false where it is not in
+// memory, r nil where there is none.
+func (s *Store) RecipientKnown(org directory.OrgID, a smtpaddr.Address) (r *directory.Recipient, known bool) {
+	return s.recipients.known(s, recipientKey{org, a})
 }
 
 // RecipientByID returns the recipient with the GUID.

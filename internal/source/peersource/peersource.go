@@ -258,29 +258,34 @@ func (s *Source) askPlaces(ctx context.Context, st *site, at []place, q routing.
 		}
 		byURL[p.url] = append(byURL[p.url], i)
 	}
+	ask := func(url string, index []int) {
+		addresses := make([]smtpaddr.Address, len(index))
+		for n, i := range index {
+			addresses[n] = at[i].address
+		}
+		var got []routing.Reply
+		err := s.contain(ctx, func() (err error) {
+			got, err = s.getUserAvailability(ctx, st, url, addresses, q)
+			return err
+		})
+		for n, i := range index {
+			if err != nil {
+				replies[i] = routing.Reply{Err: askError(err)}
+				moved[i] = movedBy(ctx, err)
+			} else {
+				replies[i] = got[n]
+				moved[i] = movedBy(ctx, got[n].Err)
+			}
+			replies[i].Address = q.Addresses[i]
+		}
+	}
 	var wg sync.WaitGroup
 	for url, index := range byURL {
-		wg.Go(func() {
-			addresses := make([]smtpaddr.Address, len(index))
-			for n, i := range index {
-				addresses[n] = at[i].address
-			}
-			var got []routing.Reply
-			err := s.contain(ctx, func() (err error) {
-				got, err = s.getUserAvailability(ctx, st, url, addresses, q)
-				return err
-			})
-			for n, i := range index {
-				if err != nil {
-					replies[i] = routing.Reply{Err: askError(err)}
-					moved[i] = movedBy(ctx, err)
-				} else {
-					replies[i] = got[n]
-					moved[i] = movedBy(ctx, got[n].Err)
-				}
-				replies[i].Address = q.Addresses[i]
-			}
-		})
+		if len(byURL) == 1 {
+			ask(url, index)
+			break
+		}
+		wg.Go(func() { ask(url, index) })
 	}
 	wg.Wait()
 	return replies, moved

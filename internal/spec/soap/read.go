@@ -127,8 +127,8 @@ func (p *place) advance(s string, off int, ascii bool) {
 	if ascii {
 		part := s[p.off:off]
 		p.off = off
-		if last := strings.LastIndexByte(part, '\n'); last >= 0 {
-			p.line, p.col = p.line+strings.Count(part[:last], "\n")+1, len(part)-last-1
+		if n := strings.Count(part, "\n"); n > 0 {
+			p.line, p.col = p.line+n, len(part)-strings.LastIndexByte(part, '\n')-1
 		} else {
 			p.col += len(part)
 		}

@@ -36,6 +36,7 @@ type memory struct {
 	used     int          // elements
 	kids     [][]*Element // chunks of places for children; all but the last are full
 	free     []*Element   // of the last
+	stack    []open       // the open elements; not on a goroutine's, which it would make grow
 }
 
 // A document with more elements than maxKept does not leave its memory behind.
@@ -54,6 +55,7 @@ func (m *memory) reset() {
 	for _, k := range m.kids {
 		clear(k)
 	}
+	clear(m.stack)
 	clear(m.pending[:cap(m.pending)])
 	clear(m.raw[:cap(m.raw)])
 	clear(m.bound[:cap(m.bound)])
@@ -320,8 +322,10 @@ func (s *scanner) refuse() error {
 
 // tree reads an element and everything in it.
 func (s *scanner) tree() (*Element, error) {
-	var stack [MaxDepth]open
-	depth := 0
+	if s.stack == nil {
+		s.stack = make([]open, MaxDepth)
+	}
+	stack, depth := s.stack, 0
 	for {
 		// At a '<' that begins a tag.
 		if depth > 0 && strings.HasPrefix(s.src[s.off:], "</") {

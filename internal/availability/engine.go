@@ -60,6 +60,7 @@ type Engine struct {
 	knownCalendars  knownCalendars  // nil: none
 	tables          tables
 	hours           hours
+	memory          sync.Pool // of *[]freebusy.Interval
 	wg              sync.WaitGroup
 }
 
@@ -95,17 +96,42 @@ func (e *Engine) Wait() { e.wg.Wait() }
 // when nothing can be asked, or when ctx is cancelled. Answers to the same
 // address share memory: they are read-only.
 func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
-	if err := check(q); err != nil {
+	answers := make([]Answer, len(q.Attendees))
+	err := e.each(ctx, q, nil, func(i int, a *Answer) error {
+		answers[i] = *a
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
+	return answers, nil
+}
+
+// Each is Ask for who needs one answer at a time: it calls do with each, in the
+// order of the attendees, from this goroutine. What an answer holds is good until
+// do returns. Errors are those of Ask, before do is called, and the first of do.
+func (e *Engine) Each(ctx context.Context, q *Question, do func(i int, a *Answer) error) error {
+	memory, _ := e.memory.Get().(*[]freebusy.Interval)
+	if memory == nil {
+		memory = new([]freebusy.Interval)
+	}
+	err := e.each(ctx, q, memory, do)
+	if cap(*memory) <= 4*freebusy.MaxEvents {
+		clear((*memory)[:cap(*memory)]) // details would keep calendars alive
+		e.memory.Put(memory)
+	}
+	return err
+}
+
+// each reads what is in memory only when its turn comes, into memory, which may be nil.
+func (e *Engine) each(ctx context.Context, q *Question, memory *[]freebusy.Interval, do func(i int, a *Answer) error) error {
+	if err := check(q); err != nil {
+		return err
+	}
 	a := &asking{e: e, q: q, table: e.tables.of(q.Org, q.Server), slot: q.Slot, viewer: NewViewer(q.Org, q.Caller),
-		entries: make([]*entry, 0, len(q.Attendees)), slab: make([]entry, 0, len(q.Attendees)), at: make(map[smtpaddr.Address]int, len(q.Attendees))}
+		memory: memory, entries: make([]*entry, 0, len(q.Attendees)), slab: make([]entry, 0, len(q.Attendees)), at: make(map[smtpaddr.Address]int, len(q.Attendees))}
 	if a.slot == 0 {
 		a.slot = freebusy.DefaultSlot
-	}
-	if q.Memory != nil {
-		a.memory = (*q.Memory)[:0]
-		defer func() { *q.Memory = a.memory }()
 	}
 	for _, at := range q.Attendees {
 		if !at.Address.IsZero() {
@@ -115,18 +141,25 @@ func (e *Engine) Ask(ctx context.Context, q *Question) ([]Answer, error) {
 	defer a.stop()
 	a.resolve(ctx)
 	replies := a.ask(ctx)
-	if err := ctx.Err(); errors.Is(err, context.Canceled) {
-		return nil, fmt.Errorf("ask %d addresses: %w", len(q.Attendees), err)
-	}
-	answers := make([]Answer, len(q.Attendees))
+	var answer Answer
 	for i, at := range q.Attendees {
-		if at.Address.IsZero() {
-			answers[i] = Answer{Reply: routing.Reply{Err: invalidAddress(at.Raw)}}
-			continue
+		if err := ctx.Err(); errors.Is(err, context.Canceled) {
+			return fmt.Errorf("ask %d addresses: %w", len(q.Attendees), err)
 		}
-		answers[i] = Answer{Reply: a.answer(a.at[at.Address], replies), Members: a.members(a.at[at.Address], replies)}
+		if at.Address.IsZero() {
+			answer = Answer{Reply: routing.Reply{Err: invalidAddress(at.Raw)}}
+		} else {
+			n := a.at[at.Address]
+			if en := a.entries[n]; en.later {
+				replies[n] = a.readLate(ctx, en)
+			}
+			answer = Answer{Reply: a.answer(n, replies), Members: a.members(n, replies)}
+		}
+		if err := do(i, &answer); err != nil {
+			return err
+		}
 	}
-	return answers, nil
+	return nil
 }
 
 // limited is ctx with the deadline of the question. What is in memory needs none:
@@ -174,7 +207,7 @@ type asking struct {
 	entries []*entry
 	slab    []entry                  // entries that are not yet used
 	at      map[smtpaddr.Address]int // index in entries
-	memory  []freebusy.Interval      // of answers
+	memory  *[]freebusy.Interval     // of one answer; nil: each has its own
 	mark    uint64                   // of the directory, before recipients were looked up
 
 	ctx    context.Context // of limited; nil: not needed yet
@@ -190,6 +223,7 @@ type entry struct {
 	direct bool                  // asked for itself
 	member bool                  // asked for as a member of a group
 	known  bool                  // its recipient was in memory
+	later  bool                  // it is read when its turn comes
 	leaves []int                 // of a group: its members that are no groups
 }
 
@@ -393,25 +427,25 @@ func (a *asking) ask(ctx context.Context) []routing.Reply {
 			replies[i].Err, have[i] = en.err, true
 		case en.isGroup(), !en.direct && !en.member:
 			have[i] = true
-		case en.route.Kind == routing.Local:
-			local = append(local, i)
-		default:
+		case en.route.Kind != routing.Local:
 			remote.add(en.route, i)
+		case !en.known || a.e.knownCalendars == nil:
+			local = append(local, i)
+		case en.member: // its group needs it
+			if replies[i], have[i] = a.readKnown(ctx, en, nil); !have[i] {
+				local = append(local, i)
+			}
+		default:
+			en.later, have[i] = true, true
 		}
 	}
-	if len(remote.list) == 0 {
-		local = a.readKnown(ctx, local, func(i int, r routing.Reply) { replies[i], have[i] = r, true })
-		if len(local) == 0 {
-			return replies
-		}
+	if len(remote.list)+len(local) == 0 {
+		return replies
 	}
 	ctx = a.limited(ctx)
 	b := newBoard(replies, have)
 	for _, batch := range remote.list {
 		a.e.wg.Go(func() { a.askPeer(ctx, batch, b) })
-	}
-	if len(remote.list) > 0 { // while they are on their way
-		local = a.readKnown(ctx, local, b.put)
 	}
 	a.e.run(ctx, b.done, len(local), func(i int) {
 		en := a.entries[local[i]]

@@ -2,7 +2,9 @@ package availability_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -89,14 +91,26 @@ func TestKnownAnswersAreTheSame(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			space := make([]freebusy.Interval, 0, 1)
-			q.Memory = &space
-			for range 2 { // the space is used again
+			// The second time, each answer is looked at while the next is not yet there.
+			for _, one := range []bool{false, true} {
+				var got []string
 				answers, err := e.Ask(t.Context(), q)
+				if one {
+					answers = nil
+					err = e.Each(t.Context(), q, func(i int, a *availability.Answer) error {
+						if i != len(answers) {
+							t.Errorf("answer %d comes as number %d", i, len(answers))
+						}
+						copied := *a
+						copied.Events = slices.Clone(a.Events)
+						answers = append(answers, copied)
+						return nil
+					})
+				}
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := short(answers)
+				got = short(answers)
 				if tt.ana != "" {
 					for _, i := range []int{1, 5} {
 						if got[i] != "ana "+tt.ana {
@@ -179,5 +193,36 @@ func TestManyOrganizationsTakeNoLongerThanOne(t *testing.T) {
 				t.Errorf("%d organizations were asked", len(w.queries))
 			}
 		})
+	}
+}
+
+// An error of who takes the answers ends them, and is theirs.
+func TestEachEnds(t *testing.T) {
+	w := newWorld()
+	c := w.config(t)
+	m := memory{w, nil, "", false, new(atomic.Uint64)}
+	c.Recipients, c.Calendars = m, m
+	e, err := availability.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enough := errors.New("enough")
+	n := 0
+	if err := e.Each(t.Context(), w.question(freebusy.ViewFreeBusy, "ana", "bo", "ana"), func(int, *availability.Answer) error {
+		if n++; n == 2 {
+			return enough
+		}
+		return nil
+	}); !errors.Is(err, enough) || n != 2 {
+		t.Errorf("%d answers, %v", n, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	n = 0
+	if err := e.Each(ctx, w.question(freebusy.ViewFreeBusy, "ana", "bo", "ana"), func(int, *availability.Answer) error {
+		n++
+		cancel()
+		return nil
+	}); !errors.Is(err, context.Canceled) || n != 1 {
+		t.Errorf("cancelled: %d answers, %v", n, err)
 	}
 }

@@ -32,40 +32,35 @@ type knownCalendars interface {
 	AppendBusyKnown(iv []freebusy.Interval, org directory.OrgID, mailbox *directory.Recipient, w freebusy.Window, details bool) (_ []freebusy.Interval, ok bool)
 }
 
-// readKnown answers for those of the entries whose calendars are in memory, and
-// returns the others. Recipients and calendars are of one moment: where a
-// recipient may have changed meanwhile, none is answered for.
-func (a *asking) readKnown(ctx context.Context, local []int, put func(i int, r routing.Reply)) (rest []int) {
-	if a.e.knownCalendars == nil || a.e.knownRecipients == nil {
-		return local
-	}
-	type known struct {
-		i int
-		r routing.Reply
-	}
-	found := make([]known, 0, len(local))
-	for _, i := range local {
-		if en := a.entries[i]; en.known {
-			if r, ok := a.readOne(ctx, en, a.busyKnown); ok {
-				found = append(found, known{i, r})
-				continue
-			}
+// readKnown answers for a mailbox whose recipient and calendar are in memory. They
+// are of one moment: where a recipient may have changed since it was looked up, ok
+// is false.
+func (a *asking) readKnown(ctx context.Context, en *entry, memory *[]freebusy.Interval) (rep routing.Reply, ok bool) {
+	rep, ok = a.readOne(ctx, en, func(r *directory.Recipient, details bool) (iv []freebusy.Interval, ok bool, err error) {
+		if memory == nil {
+			iv, ok = a.e.knownCalendars.AppendBusyKnown(nil, a.q.Org.ID, r, a.q.Window, details)
+			return iv, ok, nil
 		}
-		rest = append(rest, i)
-	}
-	if mark, ok := a.e.knownRecipients.DirectoryMark(); !ok || mark != a.mark {
-		return local
-	}
-	for i := range found {
-		put(found[i].i, found[i].r)
-	}
-	return rest
+		*memory, ok = a.e.knownCalendars.AppendBusyKnown((*memory)[:0], a.q.Org.ID, r, a.q.Window, details)
+		return *memory, ok, nil
+	})
+	mark, sure := a.e.knownRecipients.DirectoryMark()
+	return rep, ok && sure && mark == a.mark
 }
 
-func (a *asking) busyKnown(r *directory.Recipient, details bool) (iv []freebusy.Interval, ok bool, err error) {
-	before := len(a.memory)
-	a.memory, ok = a.e.knownCalendars.AppendBusyKnown(a.memory, a.q.Org.ID, r, a.q.Window, details)
-	return a.memory[before:len(a.memory):len(a.memory)], ok, nil
+// readLate answers for an entry whose turn has come.
+func (a *asking) readLate(ctx context.Context, en *entry) routing.Reply {
+	if r, ok := a.readKnown(ctx, en, a.memory); ok {
+		return r
+	}
+	ctx = a.limited(ctx)
+	b := newBoard(make([]routing.Reply, 1), make([]bool, 1))
+	a.e.run(ctx, b.done, 1, func(int) { b.put(0, a.read(ctx, en)) })
+	replies, have := b.close()
+	if !have[0] {
+		return routing.Reply{Err: timedOut()}
+	}
+	return replies[0]
 }
 
 // read answers for a mailbox that is kept here. Recipient and calendar are of one

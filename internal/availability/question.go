@@ -22,9 +22,6 @@ type Question struct {
 	Slot      time.Duration // of the merged string; 0: freebusy.DefaultSlot
 	Proxied   Proxied
 	RequestID string
-	// Memory is used for the entries of answers; nil: none. What an answer holds is
-	// good until it is used again.
-	Memory *[]freebusy.Interval
 	// Members asks for the merged string of each member of a group, too.
 	Members bool
 }

@@ -50,30 +50,23 @@ func (c *call) getUserAvailability(e *soap.Element) error {
 	if err != nil {
 		return err
 	}
-	q.Memory = c.memory.Get().(*[]freebusy.Interval)
-	defer func() {
-		if cap(*q.Memory) <= maxPooledEvents {
-			clear(*q.Memory) // details would keep calendars alive
-			c.memory.Put(q.Memory)
-		}
-	}()
-	answers, err := c.cfg.Engine.Ask(c.ctx, q)
-	if err != nil {
-		return fmt.Errorf("ask about %d mailboxes: %w", len(q.Attendees), err)
-	}
-	if len(answers) != len(q.Attendees) {
-		return fmt.Errorf("ask about %d mailboxes: got %d answers", len(q.Attendees), len(answers))
-	}
 	c.out = ews.AppendFreeBusyArrayStart(ews.AppendAvailabilityStart(c.out, c.version()))
 	w := answerWriter{call: c, zone: z, elsewhere: c.header.AtLeast("Exchange2013")}
-	for i := range answers {
-		w.append(&answers[i].Reply)
-		if len(c.out) >= flushAt {
-			if err := c.flush(); err != nil {
-				return fmt.Errorf("send a part of the answer: %w", err)
-			}
-			w.hours = nil
+	n := 0
+	err = c.cfg.Engine.Each(c.ctx, q, func(_ int, a *availability.Answer) error {
+		n++
+		w.append(&a.Reply)
+		if len(c.out) < flushAt {
+			return nil
 		}
+		w.hours = nil
+		return c.flush()
+	})
+	if err == nil && n != len(q.Attendees) {
+		err = fmt.Errorf("got %d answers", n)
+	}
+	if err != nil {
+		return fmt.Errorf("ask about %d mailboxes: %w", len(q.Attendees), err)
 	}
 	c.out = ews.AppendAvailabilityEnd(ews.AppendFreeBusyArrayEnd(c.out), suggestions)
 	return nil

@@ -22,7 +22,6 @@ import (
 
 	"busybridge/internal/availability"
 	"busybridge/internal/directory"
-	"busybridge/internal/freebusy"
 	"busybridge/internal/serve/callers"
 	"busybridge/internal/serve/mount"
 	"busybridge/internal/spec/ews"
@@ -35,14 +34,13 @@ const (
 	DefaultMaxBody      = 1 << 20
 	DefaultMaxMailboxes = availability.MaxAttendees
 	maxParts            = 1000      // ids, folders or items of one request
-	maxPooledEvents     = 1 << 15   // of the memory that is kept
 	flushAt             = 256 << 10 // bytes of an answer from which on it is sent in parts
 	maxPooled           = 1 << 20   // bytes of a buffer that is kept for the next answer
 )
 
 // An Asker answers questions; *availability.Engine is one.
 type Asker interface {
-	Ask(ctx context.Context, q *availability.Question) ([]availability.Answer, error)
+	Each(ctx context.Context, q *availability.Question, do func(i int, a *availability.Answer) error) error
 	Suggest(ctx context.Context, q *availability.Question, s *availability.SuggestionQuery) ([]availability.SuggestionDay, error)
 }
 
@@ -76,7 +74,6 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	buffers sync.Pool // of *[]byte
-	memory  sync.Pool // of *[]freebusy.Interval
 }
 
 // New checks the configuration.
@@ -93,7 +90,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxMailboxes == 0 {
 		cfg.MaxMailboxes = DefaultMaxMailboxes
 	}
-	return &Server{cfg: cfg, buffers: sync.Pool{New: func() any { return new([]byte) }}, memory: sync.Pool{New: func() any { return new([]freebusy.Interval) }}}, nil
+	return &Server{cfg: cfg, buffers: sync.Pool{New: func() any { return new([]byte) }}}, nil
 }
 
 // Routes are the server's routes; every one needs authentication.

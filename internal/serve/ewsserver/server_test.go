@@ -133,16 +133,17 @@ type engine struct {
 	less    bool // leave the last answer out
 }
 
-func (e *engine) Ask(_ context.Context, q *availability.Question) ([]availability.Answer, error) {
+func (e *engine) Each(_ context.Context, q *availability.Question, do func(i int, a *availability.Answer) error) error {
 	e.last = q
-	var answers []availability.Answer
-	for _, a := range q.Attendees {
-		answers = append(answers, availability.Answer{Reply: reply(q, a)})
+	for i, a := range q.Attendees {
+		if e.err != nil || e.less && i == 0 {
+			continue
+		}
+		if err := do(i, &availability.Answer{Reply: reply(q, a)}); err != nil {
+			return err
+		}
 	}
-	if e.less {
-		answers = answers[1:]
-	}
-	return answers, e.err
+	return e.err
 }
 
 func (e *engine) Suggest(_ context.Context, q *availability.Question, s *availability.SuggestionQuery) ([]availability.SuggestionDay, error) {

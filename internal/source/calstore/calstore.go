@@ -381,7 +381,7 @@ func (cal *calendar) has(month int) bool {
 func (cal *calendar) size() uint32 {
 	n := 256
 	for _, m := range cal.months {
-		n += 96 + m.size()
+		n += 64 + m.size()
 	}
 	return uint32(min(n, 1<<31))
 }

@@ -24,8 +24,9 @@ type occurrence struct {
 	subject, location string
 }
 
-// An objectKey stands for an object of a mailbox: the head of a hash of both.
-type objectKey [16]byte
+// An objectKey stands for an object of a mailbox: the head of a hash of both. Of
+// the 10,000 objects of a mailbox two have the same one with a chance of 3e-12.
+type objectKey [8]byte
 
 const (
 	flagMeeting = 1 << iota
@@ -38,15 +39,15 @@ const (
 
 // The packed form of a month, all numbers little-endian:
 //
-//	header  4 bytes  format, currently 1, and three zeros
+//	header  4 bytes  format, currently 2, and three zeros
 //	        u32      number of occurrences
 //	        u32      number of parts
 //	entries 16 bytes each, in the order of their start:
 //	        u64      start << 24 | part
 //	        u64      end << 24 | status << 8 | flags
 //	reach   u64 for each 32 entries: the latest end up to and with them
-//	parts   24 bytes each: what the entries of an object have in common
-//	        16 bytes objectKey
+//	parts   16 bytes each: what the entries of an object have in common
+//	        8 bytes  objectKey
 //	        u32      offset of subject and location in the texts
 //	        u16, u16 their lengths
 //	texts
@@ -54,12 +55,12 @@ const (
 // A start or end is a Unix time plus 2^39 in 40 bits. The bytes are searched as
 // they are: nothing is unpacked to answer a question.
 const (
-	monthFormat = 1
+	monthFormat = 2
 	headerSize  = 12
 	entrySize   = 16
 	reachEvery  = 32
 	reachSize   = 8
-	partSize    = 24
+	partSize    = 16
 
 	timeBias = 1 << 39
 	maxParts = 1 << 24
@@ -68,10 +69,11 @@ const (
 
 var errMonth = errors.New("calendar month is damaged")
 
-// A month is a packed month, checked. The zero month is empty.
+// A month is a packed month, checked, in one piece. The zero month is empty.
 type month struct {
-	entries, reach, parts []byte
-	texts                 string
+	data  string
+	n     int32 // entries
+	parts int32
 }
 
 // packMonth packs occurrences, which it sorts. No occurrences are nil.
@@ -170,27 +172,25 @@ func openMonth(b []byte) (*month, error) {
 	if len(b) == 0 {
 		return &month{}, nil
 	}
+	if len(b) >= headerSize && b[0] == 1 {
+		b = fromFormat1(b)
+	}
 	if len(b) < headerSize || b[0] != monthFormat {
 		return nil, fmt.Errorf("%w: header", errMonth)
 	}
 	n, p := int(binary.LittleEndian.Uint32(b[4:])), int(binary.LittleEndian.Uint32(b[8:]))
-	b = b[headerSize:]
+	room := len(b) - headerSize
 	r := (n + reachEvery - 1) / reachEvery
-	if n == 0 || n > len(b)/entrySize || p > len(b)/partSize || p > maxParts || n*entrySize+r*reachSize+p*partSize > len(b) {
-		return nil, fmt.Errorf("%w: %d occurrences, %d parts, %d bytes", errMonth, n, p, len(b))
+	if n == 0 || n > room/entrySize || p > room/partSize || p > maxParts || n*entrySize+r*reachSize+p*partSize > room {
+		return nil, fmt.Errorf("%w: %d occurrences, %d parts, %d bytes", errMonth, n, p, room)
 	}
-	fixed := slices.Clone(b[:n*entrySize+r*reachSize+p*partSize])
-	m := &month{
-		entries: fixed[:n*entrySize],
-		reach:   fixed[n*entrySize:][:r*reachSize],
-		parts:   fixed[n*entrySize+r*reachSize:],
-		texts:   string(b[len(fixed):]),
-	}
+	m := &month{string(b), int32(n), int32(p)}
+	texts := len(b) - m.textsAt()
 	var last, latest int64 = -timeBias, -timeBias
 	for i := range n {
 		start, end := m.start(i), m.end(i)
 		latest = max(latest, end)
-		if start < last || end <= start || m.part(i) >= p || m.status(i) > freebusy.NoData || m.entries[i*entrySize+10] != 0 {
+		if start < last || end <= start || m.part(i) >= p || m.status(i) > freebusy.NoData || m.data[entryAt(i)+10] != 0 {
 			return nil, fmt.Errorf("%w: occurrence %d", errMonth, i)
 		}
 		if (i%reachEvery == reachEvery-1 || i == n-1) && m.reachOf(i/reachEvery) != latest {
@@ -200,58 +200,94 @@ func openMonth(b []byte) (*month, error) {
 	}
 	for i := range p {
 		off, subject, location := m.place(i)
-		if off+subject+location > len(m.texts) {
+		if off+subject+location > texts {
 			return nil, fmt.Errorf("%w: text %d", errMonth, i)
 		}
 	}
 	return m, nil
 }
 
-func (m *month) len() int { return len(m.entries) / entrySize }
+// fromFormat1 returns a month of format 1, whose keys had 16 bytes, in today's
+// format; nil where it is damaged.
+func fromFormat1(b []byte) []byte {
+	const more = 8 // bytes of each key
+	n, p := int(binary.LittleEndian.Uint32(b[4:])), int(binary.LittleEndian.Uint32(b[8:]))
+	if n > len(b)/entrySize || p > len(b)/partSize {
+		return nil
+	}
+	parts := entryAt(n) + (n+reachEvery-1)/reachEvery*reachSize
+	texts := parts + p*(partSize+more)
+	if texts > len(b) {
+		return nil
+	}
+	out := append(make([]byte, 0, len(b)-p*more), b[:parts]...)
+	out[0] = monthFormat
+	for i := range p {
+		part := b[parts+i*(partSize+more):][:partSize+more]
+		out = append(append(out, part[:len(objectKey{})]...), part[len(objectKey{})+more:]...)
+	}
+	return append(out, b[texts:]...)
+}
+
+// u64 and u32 are those of encoding/binary for a string.
+func u64(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+func u32(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+func entryAt(i int) int { return headerSize + i*entrySize }
+
+func (m *month) reaches() int { return (int(m.n) + reachEvery - 1) / reachEvery }
+
+func (m *month) partAt(i int) int { return entryAt(int(m.n)) + m.reaches()*reachSize + i*partSize }
+
+func (m *month) textsAt() int { return m.partAt(int(m.parts)) }
+
+func (m *month) len() int { return int(m.n) }
 
 // size is what the month takes in memory, about.
-func (m *month) size() int {
-	return len(m.entries) + len(m.reach) + len(m.parts) + len(m.texts)
-}
+func (m *month) size() int { return len(m.data) }
 
-func (m *month) start(i int) int64 {
-	return int64(binary.LittleEndian.Uint64(m.entries[i*entrySize:])>>24) - timeBias
-}
+func (m *month) start(i int) int64 { return int64(u64(m.data[entryAt(i):])>>24) - timeBias }
 
-func (m *month) end(i int) int64 {
-	return int64(binary.LittleEndian.Uint64(m.entries[i*entrySize+8:])>>24) - timeBias
-}
+func (m *month) end(i int) int64 { return int64(u64(m.data[entryAt(i)+8:])>>24) - timeBias }
 
-func (m *month) part(i int) int {
-	return int(binary.LittleEndian.Uint32(m.entries[i*entrySize:]) & (maxParts - 1))
-}
+func (m *month) part(i int) int { return int(u32(m.data[entryAt(i):]) & (maxParts - 1)) }
 
-func (m *month) flags(i int) uint8 { return m.entries[i*entrySize+8] }
+func (m *month) flags(i int) uint8 { return m.data[entryAt(i)+8] }
 
-func (m *month) status(i int) freebusy.Status {
-	return freebusy.Status(m.entries[i*entrySize+9])
-}
+func (m *month) status(i int) freebusy.Status { return freebusy.Status(m.data[entryAt(i)+9]) }
 
 func (m *month) reachOf(i int) int64 {
-	return int64(binary.LittleEndian.Uint64(m.reach[i*reachSize:])) - timeBias
+	return int64(u64(m.data[entryAt(int(m.n))+i*reachSize:])) - timeBias
 }
 
-func (m *month) object(part int) objectKey { return objectKey(m.parts[part*partSize:]) }
+func (m *month) object(part int) (k objectKey) {
+	copy(k[:], m.data[m.partAt(part):])
+	return k
+}
 
 func (m *month) place(part int) (offset, subject, location int) {
-	b := m.parts[part*partSize+len(objectKey{}):]
-	return int(binary.LittleEndian.Uint32(b)), int(binary.LittleEndian.Uint16(b[4:])), int(binary.LittleEndian.Uint16(b[6:]))
+	s := m.data[m.partAt(part)+len(objectKey{}):]
+	lengths := u32(s[4:])
+	return int(u32(s)), int(lengths & 0xffff), int(lengths >> 16)
 }
 
 func (m *month) text(part int) (subject, location string) {
 	off, s, l := m.place(part)
-	return m.texts[off:][:s], m.texts[off+s:][:l]
+	off += m.textsAt()
+	return m.data[off:][:s], m.data[off+s:][:l]
 }
 
 // reaching is the index from which occurrences may reach over a time: those
 // before it have ended.
 func (m *month) reaching(from int64) int {
-	return sort.Search(len(m.reach)/reachSize, func(i int) bool { return m.reachOf(i) > from }) * reachEvery
+	return sort.Search(m.reaches(), func(i int) bool { return m.reachOf(i) > from }) * reachEvery
 }
 
 // contains reports whether the month has an occurrence of one of the objects.
@@ -259,7 +295,7 @@ func (m *month) contains(objects map[objectKey]bool) bool {
 	if len(objects) == 0 {
 		return false
 	}
-	for p := range len(m.parts) / partSize {
+	for p := range int(m.parts) {
 		if objects[m.object(p)] {
 			return true
 		}

@@ -118,9 +118,7 @@ func TestOverlappingDoesNotWalkWhatHasEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Damage everything well before the window: it must not be looked at.
-	for i := range m.entries[:9000*entrySize] {
-		m.entries[i] = 0xff
-	}
+	m.data = m.data[:headerSize] + strings.Repeat("\xff", 9000*entrySize) + m.data[entryAt(9000):]
 	if got, want := m.reaching(95000), 9472; got != want { // the block of 32 with the one at 95000
 		t.Errorf("the look begins at %d, want %d", got, want)
 	}
@@ -167,4 +165,38 @@ func FuzzMonth(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Months that were written with longer keys are read.
+func TestMonthOfFormat1(t *testing.T) {
+	var occs []occurrence
+	for i := range int64(100) {
+		occs = append(occs, occ(byte(i%7), i*10, i*10+15))
+	}
+	is, err := packMonth(occs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := openMonth(is)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := append([]byte{1}, is[1:m.partAt(0)]...)
+	for i := range int(m.parts) {
+		part := is[m.partAt(i):m.partAt(i+1)]
+		was = append(append(append(was, part[:8]...), "12345678"...), part[8:]...)
+	}
+	was = append(was, is[m.textsAt():]...)
+	again, err := openMonth(was)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.data != string(is) {
+		t.Error("format 1 reads differently")
+	}
+	for n := range len(was) { // cut anywhere
+		if m, err := openMonth(was[:n]); err == nil && n > 0 && m.len() != 100 {
+			t.Fatalf("%d of %d bytes are a month of %d", n, len(was), m.len())
+		}
+	}
 }

@@ -326,11 +326,17 @@ func (p *plan) firstDay(ordinal int64) int64 {
 
 // uniform returns how many instances each period has, if all have the same number.
 func (p *plan) uniform() (n int64, ok bool) {
-	if len(p.setPos) > 0 || p.months != 0 || p.anyMonthDay || p.anyYearDay || p.anyWeek {
+	if len(p.setPos) > 0 || p.months != 0 || p.anyYearDay || p.anyWeek {
 		return 0, false
 	}
 	times := int64(len(p.hours) * len(p.minutes) * len(p.seconds))
+	if p.freq == Monthly {
+		n, ok := p.monthly()
+		return n * times, ok
+	}
 	switch {
+	case p.anyMonthDay:
+		return 0, false
 	case p.freq == Weekly:
 		return int64(bits.OnesCount8(p.weekdays)) * times, true
 	case p.freq < Daily || p.anyWeekday || p.hourMask|p.minuteMask|p.secondMask != 0:
@@ -343,6 +349,28 @@ func (p *plan) uniform() (n int64, ok bool) {
 		return int64(len(p.seconds)), true
 	}
 	return 1, true
+}
+
+// monthly returns how many days of each month match, if that is the same in all:
+// days that every month has, counted from one end only, for from both ends they
+// may be the same day.
+func (p *plan) monthly() (n int64, ok bool) {
+	const days, weeks = 1<<29 - 1, 1<<5 - 1 // that every month has
+	one := func(forward, back, all uint64) bool {
+		if forward != 0 && back != 0 || (forward|back)&^all != 0 {
+			return false
+		}
+		n += int64(bits.OnesCount64(forward | back))
+		return true
+	}
+	if p.anyMonthDay {
+		return n, !p.anyWeekday && one(p.monthDays, p.monthDaysBack, days)
+	}
+	ok = p.anyNth && p.weekdays == 0
+	for d := range p.nth {
+		ok = ok && one(p.nth[d], p.nthBack[d], weeks)
+	}
+	return n, ok
 }
 
 // match returns the first period from k on that may have instances; the end is

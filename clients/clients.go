@@ -19,9 +19,10 @@ import (
 const (
 	Exchangelib = "exchangelib"        // Python, Debian's python3-exchangelib
 	EWSJS       = "ews-javascript-api" // Node, from the npm registry
+	GraphJS     = "microsoft-graph-client"
 )
 
-// Names are all clients.
+// Names are those that ask by Exchange Web Services; GraphJS asks by Graph.
 var Names = []string{Exchangelib, EWSJS}
 
 // interpreters are tried in order; the one on the path may be another Python
@@ -71,18 +72,25 @@ func command(name string) ([]string, error) {
 		}
 		return nil, fmt.Errorf("no Python with exchangelib (%s); run scripts/test-deps.sh", strings.Join(tried, "; "))
 	case EWSJS:
-		node, err := exec.LookPath("node")
-		if err != nil {
-			return nil, fmt.Errorf("no Node.js: %w", err)
-		}
-		for _, module := range []string{"ews-javascript-api", "@ewsjs/xhr"} {
-			if _, err := os.Stat(filepath.Join(dir, "node", "node_modules", module, "package.json")); err != nil {
-				return nil, fmt.Errorf("npm package %s is not installed; run scripts/test-deps.sh: %w", module, err)
-			}
-		}
-		return []string{node, filepath.Join(dir, "node", "ask.js")}, nil
+		return script(dir, "ask.js", "ews-javascript-api", "@ewsjs/xhr")
+	case GraphJS:
+		return script(dir, "schedule.js", "@microsoft/microsoft-graph-client")
 	}
-	return nil, fmt.Errorf("%q is no client; want one of %s", name, strings.Join(Names, ", "))
+	return nil, fmt.Errorf("%q is no client; want one of %s", name, strings.Join(append(Names, GraphJS), ", "))
+}
+
+// script is a program for Node that needs the modules.
+func script(dir, name string, modules ...string) ([]string, error) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, fmt.Errorf("no Node.js: %w", err)
+	}
+	for _, module := range modules {
+		if _, err := os.Stat(filepath.Join(dir, "node", "node_modules", module, "package.json")); err != nil {
+			return nil, fmt.Errorf("npm package %s is not installed; run scripts/test-deps.sh: %w", module, err)
+		}
+	}
+	return []string{node, filepath.Join(dir, "node", name)}, nil
 }
 
 // folder is this package's folder in the source tree, found from the folder of

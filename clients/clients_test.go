@@ -20,8 +20,9 @@ func TestUnknownClient(t *testing.T) {
 func TestErrorsNameTheCause(t *testing.T) {
 	const lab = `{"port": 1, "ca_file": "ca.pem", "hosts": {"mail.contoso.com": "127.0.0.1"},
 		"mailboxes": [{"address": "ana@contoso.com", "org": "onprem", "user": "u", "password": "hunter2"}, {"address": "li@contoso.com", "org": "cloud", "user": "u", "password": "p"}],
-		"urls": {"ews_onprem": "https://mail.contoso.com/EWS/Exchange.asmx", "ews_cloud": "https://mail.contoso.com/EWS/Exchange.asmx"}}`
-	for _, name := range clients.Names {
+		"urls": {"ews_onprem": "https://mail.contoso.com/EWS/Exchange.asmx", "ews_cloud": "https://mail.contoso.com/EWS/Exchange.asmx",
+		"graph_onprem": "https://mail.contoso.com/v1.0", "graph_cloud": "https://mail.contoso.com/v1.0"}}`
+	for _, name := range append(clients.Names, clients.GraphJS) {
 		t.Run(name, func(t *testing.T) {
 			if err := clients.Available(name); err != nil {
 				t.Skip(err)

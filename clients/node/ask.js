@@ -13,40 +13,14 @@
 // mailbox is an error.
 "use strict";
 
-const fs = require("node:fs");
-const https = require("node:https");
-const path = require("node:path");
 const { parseArgs } = require("node:util");
 
 const ews = require("ews-javascript-api");
 const { XhrApi } = require("@ewsjs/xhr");
+const { readLab, connectTo, userOf } = require("./lab.js");
 
 // The library says on stdout what it has to say to its developers.
 console.log = console.error;
-
-// connectTo is an agent that ends connections to the lab's host names at its
-// loopback addresses. Host names in URLs, in the Host header and in the check
-// of the certificate stay what they are; the lab's own authority is trusted.
-function connectTo(lab, ca) {
-  const agent = new https.Agent({ ca, keepAlive: true });
-  const createConnection = agent.createConnection;
-  agent.createConnection = (options, callback) => {
-    const address = lab.hosts[options.host];
-    if (!address) {
-      throw new Error(`${options.host} is not a host of the lab`);
-    }
-    return createConnection.call(agent, { ...options, host: address, port: lab.port, servername: options.host }, callback);
-  };
-  return agent;
-}
-
-// userOf is a mailbox of the organization behind a URL, of that very node if
-// there is one.
-function userOf(lab, key) {
-  const host = new URL(lab.urls[key]).hostname;
-  const org = key === "ews_cloud" ? "cloud" : "onprem";
-  return lab.mailboxes.find((m) => m.node === host) ?? lab.mailboxes.find((m) => m.org === org);
-}
 
 const utc = (t) => new Date(t.TotalMilliSeconds).toISOString().replace(".000Z", "Z");
 
@@ -139,8 +113,8 @@ async function main() {
   opts.start = (opts.start ?? day(new Date())).slice(0, 10);
   opts.end = (opts.end ?? day(new Date(Date.parse(opts.start) + 86_400_000))).slice(0, 10);
 
-  const lab = JSON.parse(fs.readFileSync(file, "utf8"));
-  const agent = connectTo(lab, fs.readFileSync(path.resolve(path.dirname(file), lab.ca_file)));
+  const lab = readLab(file);
+  const agent = connectTo(lab, file);
   if (addresses.length === 0) {
     addresses.push(...["onprem", "cloud"].map((org) => lab.mailboxes.find((m) => m.org === org).address));
   }

@@ -323,7 +323,8 @@ func (g *appGrant) target() (*directory.ServicePrincipal, string, error) {
 }
 
 // application finds who is called name: by its id, by <id>/<host>, or by
-// https://<host>. The cloud's own hosts are Exchange's, whoever says they are his.
+// https://<host>. The cloud's own hosts are Exchange's, and one is Graph's, whoever
+// says they are his.
 func (g *appGrant) application(name string) *directory.ServicePrincipal {
 	n, err := directory.ParseSPN(name)
 	if err != nil || strings.HasPrefix(n.Host, "*.") {
@@ -332,6 +333,9 @@ func (g *appGrant) application(name string) *directory.ServicePrincipal {
 	own := n.AppID == "" && n.Port == 0 && slices.Contains(g.realm.ServiceHosts, n.Host)
 	if own {
 		n.AppID = directory.ExchangeAppID
+		if n.Host == g.cfg.Cloud.GraphHost && n.Host != g.cfg.Cloud.EWSHost {
+			n.AppID = directory.GraphAppID
+		}
 	}
 	for i := range g.realm.Principals {
 		switch p := &g.realm.Principals[i]; {

@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"strings"
 	"testing"
 
 	"busybridge/internal/directory"
@@ -71,6 +72,58 @@ func TestTokensForGraph(t *testing.T) {
 			}
 			if c, err := s.validate(t); err == nil {
 				t.Errorf("Exchange Web Services took it, too: %+v", c)
+			}
+		})
+	}
+}
+
+// The authority knows Graph by its id and by the cloud's host for it, whoever else
+// has that name, and puts the roles there into the token.
+func TestApplicationsGetTokensForGraph(t *testing.T) {
+	const graphHost, graphObject = "microsoftgraph.chinacloudapi.cn", "0e6f1d2c-0000-4000-8000-000000000003"
+	with := func(k *appAsk) {
+		k.realm.ServiceHosts = append(k.realm.ServiceHosts, graphHost)
+		k.realm.Principals = append(k.realm.Principals, directory.ServicePrincipal{
+			ObjectID: graphObject, AppPrincipalID: directory.GraphAppID, DisplayName: "Microsoft Graph", AccountEnabled: true,
+			ServicePrincipalNames: []string{directory.GraphAppID, directory.GraphAppID + "/" + graphHost},
+		})
+		for i := range k.realm.Principals {
+			if p := &k.realm.Principals[i]; p.AppPrincipalID == gateway {
+				p.AppRoleAssignments = append(p.AppRoleAssignments, directory.AppRoleAssignment{ID: "a2", ResourceID: graphObject, RoleID: "8ba4a692-bc31-4128-9094-475872af8a53"})
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name, resource string
+		change         func(*appAsk)
+		aud, roles     string // "": refused
+	}{
+		{"by host", "https://" + graphHost, with, "https://" + graphHost, "Calendars.ReadBasic.All"},
+		{"by id", directory.GraphAppID, with, directory.GraphAppID, "Calendars.ReadBasic.All"},
+		{"Exchange is another one", "https://" + cloud, with, "https://" + cloud, "full_access_as_app"},
+		{"a tenant without Graph", "https://" + graphHost, func(k *appAsk) { k.realm.ServiceHosts = append(k.realm.ServiceHosts, graphHost) }, "", ""},
+		{"another application with Graph's name", "https://" + graphHost, func(k *appAsk) {
+			with(k)
+			k.realm.Principals[0].ServicePrincipalNames = append(k.realm.Principals[0].ServicePrincipalNames, "https://"+graphHost)
+		}, "https://" + graphHost, "Calendars.ReadBasic.All"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := newAppAsk()
+			tt.change(k)
+			k.req.Resource = tt.resource
+			resp, err := k.issue(t)
+			if tt.aud == "" {
+				if err == nil {
+					t.Error("a token was issued")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := payload(t, resp.AccessToken)
+			if want := `"aud":"` + tt.aud + `"`; !strings.Contains(text, want) || !strings.Contains(text, `"roles":["`+tt.roles+`"]`) {
+				t.Errorf("claims %s, want %s and role %s", text, want, tt.roles)
 			}
 		})
 	}

@@ -321,37 +321,57 @@ const (
 	maxPassword = 1024
 )
 
-// basic checks user name and password. An app password that is right costs
-// nothing and waits for nothing; what is wrong costs the same for every name.
-func (a *Authenticator) basic(r *http.Request, sites *SiteSet) (*Caller, error) {
-	ctx := r.Context()
-	user, password, ok := r.BasicAuth()
-	if !ok || user == "" || len(user) > maxUserName || len(password) > maxPassword {
-		return nil, ErrBadCredentials
+// RealmAccount returns the account of a realm that sent r, by user name and
+// password: administrators of a directory, whose host serves no organization.
+// Give any error to ChallengeRealm.
+func (a *Authenticator) RealmAccount(r *http.Request) (*directory.Account, error) {
+	c, err := a.realmAccount(r)
+	a.cfg.Metrics.count(r, c, err)
+	if err != nil {
+		return nil, err
 	}
-	user = strings.ToLower(user)
-	account, err := a.cfg.Accounts.Account(ctx, user)
-	hash, app := a.cfg.DummyHash, (*directory.AppPassword)(nil)
+	return c.Account, nil
+}
+
+func (a *Authenticator) realmAccount(r *http.Request) (*Caller, error) {
+	switch header := r.Header["Authorization"]; {
+	case len(header) > 1:
+		return nil, ErrBadHeader
+	case len(header) == 0 || !strings.EqualFold(header[0][:min(len(header[0]), 6)], "Basic "):
+		return nil, ErrNoCredentials
+	}
+	account, _, err := a.password(r)
 	switch {
-	case err == nil:
-		// One account has one count, however its name is written.
-		user, hash, app = account.UserName, account.PasswordHash, trust.FindAppPassword(account, password)
-	case !errors.Is(err, directory.ErrNotFound):
-		return nil, fmt.Errorf("authenticate: account: %w", err)
-	}
-	right := app != nil
-	if !right {
-		if right, err = a.check(ctx, attempt{user, networkOf(a.cfg.Client(r))}, account, hash, password); err != nil {
-			return nil, err
-		}
-	}
-	if !right || account == nil || !account.Enabled {
+	case err != nil:
+		return nil, err
+	case account.Realm == "":
 		return nil, ErrBadCredentials
+	}
+	return &Caller{Account: account}, nil
+}
+
+// ChallengeRealm answers a request that RealmAccount refused.
+func (a *Authenticator) ChallengeRealm(w http.ResponseWriter, r *http.Request, err error) {
+	if !errors.Is(err, ErrNoCredentials) && !errors.Is(err, ErrBadCredentials) {
+		a.Challenge(w, r, err)
+		return
+	}
+	w.Header().Set("WWW-Authenticate", `Basic realm="`+HostOf(r)+`", charset="UTF-8"`)
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusUnauthorized)
+}
+
+// basic is who signs in with user name and password.
+func (a *Authenticator) basic(r *http.Request, sites *SiteSet) (*Caller, error) {
+	account, app, err := a.password(r)
+	if err != nil {
+		return nil, err
 	}
 	site, ok := sites.ByOrg(account.Org)
 	if !ok || site.Server == nil || !site.Server.BasicAuthentication {
 		return nil, ErrBadCredentials
 	}
+	ctx := r.Context()
 	if app == nil {
 		return a.user(ctx, site, account)
 	}
@@ -363,6 +383,36 @@ func (a *Authenticator) basic(r *http.Request, sites *SiteSet) (*Caller, error) 
 		c.AppPassword = app.Name
 	}
 	return c, err
+}
+
+// password checks user name and password. An app password that is right costs
+// nothing and waits for nothing; what is wrong costs the same for every name.
+func (a *Authenticator) password(r *http.Request) (*directory.Account, *directory.AppPassword, error) {
+	ctx := r.Context()
+	user, password, ok := r.BasicAuth()
+	if !ok || user == "" || len(user) > maxUserName || len(password) > maxPassword {
+		return nil, nil, ErrBadCredentials
+	}
+	user = strings.ToLower(user)
+	account, err := a.cfg.Accounts.Account(ctx, user)
+	hash, app := a.cfg.DummyHash, (*directory.AppPassword)(nil)
+	switch {
+	case err == nil:
+		// One account has one count, however its name is written.
+		user, hash, app = account.UserName, account.PasswordHash, trust.FindAppPassword(account, password)
+	case !errors.Is(err, directory.ErrNotFound):
+		return nil, nil, fmt.Errorf("authenticate: account: %w", err)
+	}
+	right := app != nil
+	if !right {
+		if right, err = a.check(ctx, attempt{user, networkOf(a.cfg.Client(r))}, account, hash, password); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !right || account == nil || !account.Enabled {
+		return nil, nil, ErrBadCredentials
+	}
+	return account, app, nil
 }
 
 // check says whether the password is right. Right ones are remembered under an

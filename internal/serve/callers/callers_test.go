@@ -512,3 +512,31 @@ func BenchmarkRememberedPassword(b *testing.B) {
 		}
 	}
 }
+
+// Only accounts of realms sign in where no organization is served, by password alone.
+func TestRealmAccount(t *testing.T) {
+	s := newStage()
+	a := s.authenticator(t)
+	for _, tt := range []struct {
+		name   string
+		change func(*http.Request)
+		err    error
+	}{
+		{"an account of an organization", basic("carol@fabrikam.com", "secret"), callers.ErrBadCredentials},
+		{"unknown", basic("nobody@fabrikam.com", "secret"), callers.ErrBadCredentials},
+		{"nothing", nil, callers.ErrNoCredentials},
+		{"a token", authorization("Bearer x.y.z"), callers.ErrNoCredentials},
+		{"two headers", authorization("Basic eDp5", "Basic eDp5"), callers.ErrBadHeader},
+	} {
+		r := request(t, "login.test", tt.change)
+		account, err := a.RealmAccount(r)
+		if !errors.Is(err, tt.err) || account != nil {
+			t.Errorf("%s: %v, %v", tt.name, account, err)
+		}
+		w := httptest.NewRecorder()
+		a.ChallengeRealm(w, r, err)
+		if want := http.StatusUnauthorized; tt.err != callers.ErrBadHeader && (w.Code != want || w.Header().Get("WWW-Authenticate") != `Basic realm="login.test", charset="UTF-8"`) {
+			t.Errorf("%s: %d %v", tt.name, w.Code, w.Header())
+		}
+	}
+}

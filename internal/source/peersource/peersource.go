@@ -135,6 +135,9 @@ next:
 }
 
 func (s *Source) ask(ctx context.Context, org *directory.Organization, r routing.Route, q routing.Query, app *directory.AuthServer) ([]routing.Reply, error) {
+	if app != nil && app.GraphBaseURL != "" {
+		return s.askGraph(ctx, org, q, app)
+	}
 	switch r.Kind {
 	case routing.Connector:
 		c := r.Connector

@@ -11,6 +11,7 @@ import (
 type FreeBusy struct {
 	UID                 string
 	Attendee, Organizer string // CAL-ADDRESS, "mailto:..."; "" for none
+	URL                 string // where it was read; "" for nowhere
 	Stamp               time.Time
 	Start, End          time.Time
 	Periods             []Period
@@ -54,6 +55,7 @@ func AppendFreeBusy(b []byte, list ...FreeBusy) []byte {
 		add("ATTENDEE", oneLine(fb.Attendee))
 		add("DTSTART", at(fb.Start))
 		add("DTEND", at(fb.End))
+		add("URL", oneLine(fb.URL))
 		for _, p := range fb.Periods {
 			kind, ok := fbTypes[p.Status]
 			if !ok {
@@ -74,6 +76,19 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// ParseDuration reads a DURATION (RFC 5545 3.3.6), of which a day has 24 hours.
+func ParseDuration(s string) (time.Duration, error) {
+	l, err := parseDuration(s)
+	if err != nil {
+		return 0, err
+	}
+	const limit = 100 * 366 // days
+	if l.days < -limit || l.days > limit || l.seconds < -limit*86400 || l.seconds > limit*86400 {
+		return 0, fmt.Errorf("%w: %s", errDuration, clip(s))
+	}
+	return time.Duration(l.days*86400+l.seconds) * time.Second, nil
 }
 
 // ParseFreeBusy reads the VFREEBUSY components of a stream. A period that cannot
@@ -121,6 +136,8 @@ func readFreeBusy(c *Component) (FreeBusy, []Problem) {
 			fb.Attendee = p.Value
 		case "ORGANIZER":
 			fb.Organizer = p.Value
+		case "URL":
+			fb.URL = p.Value
 		case "DTSTAMP":
 			fb.Stamp, _ = instant(p, p.Value)
 		case "DTSTART":

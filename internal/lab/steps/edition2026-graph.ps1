@@ -1,0 +1,1 @@
+Set-AuthServer EvoSTS -GraphBaseUrl <your Microsoft Graph endpoint>

@@ -212,3 +212,10 @@ func (u SecretURL) check(c *checker) {
 		c.bad("Url", u.String(), "is longer than 4096 bytes")
 	}
 }
+
+// A CalendarSourceTest is what a source answered once.
+type CalendarSourceTest struct {
+	Failure, Text      string // empty: it answered with a calendar
+	Events, Unreadable int
+	Bytes              int64
+}

@@ -111,6 +111,9 @@ type AuthServer struct {
 	DomainName                     []string
 	Enabled                        bool
 	IsDefaultAuthorizationEndpoint bool
+	// GraphBaseURL is the https URL of the cloud's Graph: addresses in DomainName are
+	// asked about there, and not by Exchange Web Services.
+	GraphBaseURL string `json:",omitempty"`
 	// AllowedAudiences are the audiences that an assertion for this server may
 	// carry, from its metadata document.
 	AllowedAudiences []string

@@ -1,6 +1,9 @@
 package directory
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Realm is a tenant at an authorization server: its verified domains and the
 // service principals of the applications in it.
@@ -66,11 +69,22 @@ type AppRoleAssignment struct {
 var RoleFullAccessAsApp = AppRole{ID: "dc890d15-9560-4a4c-9b7f-a736ec74ec40", Value: "full_access_as_app",
 	DisplayName: "Use Exchange Web Services with full access to all mailboxes", Enabled: true}
 
+// graphRoles let an application ask for the free/busy of everybody (getSchedule
+// reference 8).
+var graphRoles = []AppRole{
+	{ID: "8ba4a692-bc31-4128-9094-475872af8a53", Value: "Calendars.ReadBasic.All", DisplayName: "Read basic details of calendars in all mailboxes", Enabled: true},
+	{ID: "798ee544-9d2d-430c-a058-570e29e34338", Value: "Calendars.Read", DisplayName: "Read calendars in all mailboxes", Enabled: true},
+	{ID: "ef54d2bf-783f-4e0f-bca1-3210c0444d99", Value: "Calendars.ReadWrite", DisplayName: "Read and write calendars in all mailboxes", Enabled: true},
+}
+
 // Roles are the roles that the application offers: those of one of the cloud's
 // own applications are the same in every realm.
 func (p *ServicePrincipal) Roles() []AppRole {
-	if p.AppPrincipalID == ExchangeAppID {
+	switch p.AppPrincipalID {
+	case ExchangeAppID:
 		return append([]AppRole{RoleFullAccessAsApp}, p.AppRoles...)
+	case GraphAppID:
+		return slices.Concat(graphRoles, p.AppRoles)
 	}
 	return p.AppRoles
 }

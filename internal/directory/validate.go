@@ -196,6 +196,7 @@ func (o *Organization) checkAuthServers(c *checker) {
 		}
 		c.realm("Realm", s.Realm)
 		c.https("TokenIssuingEndpoint", s.TokenIssuingEndpoint, false)
+		c.https("GraphBaseURL", s.GraphBaseURL, false)
 		c.https("AuthorizationEndpoint", s.AuthorizationEndpoint, false)
 		c.https("AuthMetadataURL", s.AuthMetadataURL, false)
 		c.certificates("CertificateStrings", s.CertificateStrings, false)

@@ -67,6 +67,9 @@ func (k *call) authServer(o *directory.Organization, v *directory.AuthServer) an
 	if len(v.DomainName) > 0 { // later than 2013
 		b.add("DomainName", domains(v.DomainName))
 	}
+	if v.GraphBaseURL != "" {
+		b.add("GraphBaseUrl", v.GraphBaseURL)
+	}
 	return b.add("IsDefaultAuthorizationEndpoint", v.IsDefaultAuthorizationEndpoint).tail(o, authServerNoun.kind, &v.Common, unchanged)
 }
 
@@ -94,6 +97,7 @@ type newAuthServer struct {
 	ApplicationIdentifier string         `ps:"ApplicationIdentifier,set=AppSecret" help:"The id of this organization's application there."`
 	AppSecret             string         `ps:"AppSecret,set=AppSecret" help:"Refused: assertions are signed with the certificate of Get-AuthConfig, never with a shared secret."`
 	DomainName            multiValued    `ps:"DomainName" help:"The domains of one cloud organization, where several are connected."`
+	GraphBaseURL          string         `ps:"GraphBaseUrl,set=AuthMetadataUrl" help:"The https address of the cloud's Graph: with it, the domains of DomainName are asked about there."`
 	Enabled               bool           `ps:"Enabled,default=True" help:"Whether its tokens are accepted and asked for."`
 	anyCertificate
 	controller
@@ -118,7 +122,7 @@ func (p *newAuthServer) Run(ctx context.Context, c *interp.Call) error {
 	res, err := k.Admin.NewAuthServer(ctx, k.actor, k.Org, directory.AuthServer{
 		Common: directory.Common{Name: p.Name}, Type: string(p.Type), AuthMetadataURL: p.AuthMetadataURL, IssuerIdentifier: p.IssuerIdentifier,
 		TokenIssuingEndpoint: p.TokenIssuingEndpoint, AuthorizationEndpoint: p.AuthorizationEndpoint, ApplicationIdentifier: p.ApplicationIdentifier,
-		DomainName: p.DomainName.apply(nil), Enabled: p.Enabled,
+		DomainName: p.DomainName.apply(nil), GraphBaseURL: p.GraphBaseURL, Enabled: p.Enabled,
 	})
 	return created(k, res, err, k.authServer)
 }
@@ -145,6 +149,7 @@ type setAuthServer struct {
 	RefreshAuthMetadata            object.Switch `ps:"RefreshAuthMetadata,mandatory,set=RefreshAuthMetadata" help:"Fetch the document again and replace issuer, realm, endpoints and certificates."`
 	IsDefaultAuthorizationEndpoint bool          `ps:"IsDefaultAuthorizationEndpoint,set=NativeClientAuthServer" help:"Name this server in authorization_uri when a request without a token is refused. At most one server has it."`
 	ApplicationIdentifier          string        `ps:"ApplicationIdentifier,mandatory,set=AppSecret" help:"The id of this organization's application there."`
+	GraphBaseURL                   string        `ps:"GraphBaseUrl,allownull,allowempty,set=AuthMetadataUrl|AppSecret" help:"The https address of the cloud's Graph: with it, the domains of DomainName are asked about there. Empty: by Exchange Web Services."`
 	Name                           string        `ps:"Name,notempty" help:"A new name."`
 	DomainName                     multiValued   `ps:"DomainName" help:"The domains of one cloud organization: a list, or @{Add=...; Remove=...}."`
 	Enabled                        bool          `ps:"Enabled" help:"Whether its tokens are accepted and asked for."`
@@ -166,6 +171,7 @@ func (p *setAuthServer) Run(ctx context.Context, c *interp.Call) error {
 			assign(k, "AuthMetadataUrl", &v.AuthMetadataURL, p.AuthMetadataURL)
 			assign(k, "IsDefaultAuthorizationEndpoint", &v.IsDefaultAuthorizationEndpoint, p.IsDefaultAuthorizationEndpoint)
 			assign(k, "ApplicationIdentifier", &v.ApplicationIdentifier, p.ApplicationIdentifier)
+			assign(k, "GraphBaseUrl", &v.GraphBaseURL, p.GraphBaseURL)
 			assign(k, "Name", &v.Name, p.Name)
 			assign(k, "DomainName", &v.DomainName, p.DomainName.apply(v.DomainName))
 			assign(k, "Enabled", &v.Enabled, p.Enabled)

@@ -78,7 +78,7 @@ func Commands(cfg Config) ([]interp.Command, error) {
 	for _, e := range slices.Concat(
 		x.authServers(), x.partnerApplications(), x.authConfig(), x.certificates(),
 		x.connectors(), x.configuration(), x.addressSpaces(), x.availabilityConfig(), x.relationships(),
-		x.recipients(), x.mailboxCalendars(), x.servers(), x.acceptedDomains(), x.organizationConfig(), x.appPasswords(), x.audit(), x.oauthTest(),
+		x.recipients(), x.mailboxCalendars(), x.calendarSources(), x.servers(), x.acceptedDomains(), x.organizationConfig(), x.appPasswords(), x.audit(), x.oauthTest(),
 	) {
 		if e.in&here == 0 {
 			continue

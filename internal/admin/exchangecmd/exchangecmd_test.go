@@ -103,7 +103,7 @@ func newWorld(t *testing.T, hosted bool, variables map[string]any, options ...fu
 	}
 	t.Cleanup(func() { store.Close() })
 	w := &world{t: t, store: store, docs: map[string]*acs.Document{}}
-	w.admin, err = admin.New(admin.Config{Store: admin.Over(store), Metadata: w, Now: clock, Log: log, Published: published,
+	w.admin, err = admin.New(admin.Config{Store: admin.Over(store), Sources: sources{}, Metadata: w, Now: clock, Log: log, Published: published,
 		NewCertificate: func(string, time.Time, time.Time) (directory.Certificate, error) {
 			w.made++
 			return certificates()[w.made-1], nil

@@ -30,6 +30,8 @@ func Views() format.Views {
 		recipientTypes + "ExchangeServer":                                  table(col("Name", 20), col("Site", 24), col("ServerRole", 22), col("Edition", 12), col("AdminDisplayVersion", 0)),
 		recipientTypes + "ClientAccessServer":                              table(col("Name", 0)),
 		"Microsoft.Exchange.Management.StoreTasks.MailboxFolderPermission": table(col("FolderName", 20), col("User", 20), col("AccessRights", 0)),
+		calendarSourceType:                                                 table(col("Identity", 40), col("Condition", 18), col("Age", 12), col("Stale", 6), col("Events", 7), col("Url", 0)),
+		calendarSourceTestType:                                             table(col("Source", 40), col("Result", 18), col("Events", 7), col("Unreadable", 10), col("FailureText", 0)),
 		configurationTypes + "AcceptedDomain":                              table(col("Name", 30), col("DomainName", 30), col("DomainType", 20), col("Default", 0)),
 		configurationTypes + "ADWebServicesVirtualDirectory":               table(col("Name", 36), col("Server", 22), col("InternalUrl", 0)),
 		configurationTypes + "ADAutodiscoverVirtualDirectory":              table(col("Name", 36), col("Server", 22), col("InternalUrl", 0)),

@@ -75,6 +75,9 @@ type Config struct {
 	MaxRedirects int
 	// RedirectHosts are the "host" or "host:port" that a redirect from another host may go to.
 	RedirectHosts []string
+	// RedirectAnywhere lets redirects lead to every host that may be asked at all,
+	// for what people publish behind links that move.
+	RedirectAnywhere bool
 	// Proxy is an http or https URL that all requests but those of ConnectTo go
 	// through; nil: none. The proxy resolves names, so it has to guard private
 	// networks itself; only literal addresses are checked here.
@@ -177,11 +180,12 @@ func Client(rt http.RoundTripper, cfg Config) *http.Client {
 			if from == to {
 				return nil
 			}
-			if !hosts[to] {
+			if !hosts[to] && !cfg.RedirectAnywhere {
 				return fmt.Errorf("%w: from host %s to %s", ErrRedirect, from, to)
 			}
-			// net/http keeps them for subdomains of the first host.
-			for _, h := range []string{"Authorization", "Proxy-Authorization", "Www-Authenticate", "Cookie", "Cookie2"} {
+			// net/http keeps them for subdomains of the first host. A Referer would tell
+			// the path that led here.
+			for _, h := range []string{"Authorization", "Proxy-Authorization", "Www-Authenticate", "Cookie", "Cookie2", "Referer"} {
 				r.Header.Del(h)
 			}
 			return nil

@@ -72,6 +72,14 @@ type file struct {
 	availabilities []ical.Availability
 	problems       []ical.Problem
 	progress       func(done, total int) // nil: nobody asks
+	exact          bool                  // the folder holds what the file has, whatever is newer
+}
+
+func (f *file) digest(text []byte) string {
+	if f.exact {
+		text = ical.WithoutStamps(text)
+	}
+	return digest(f.zone, text)
 }
 
 func (c *Calendars) readFile(name string, r io.Reader) (*file, error) {
@@ -189,9 +197,9 @@ func (e *edit) importFile(ctx context.Context, f *file) (directory.ImportSummary
 		if err := checkUID(o.UID); err != nil {
 			unreadable++
 			skip(ical.Problem{Line: line, Reason: err.Error()})
-			return nil
+			return nil //nolint:nilerr // it is told
 		}
-		o.Folder, o.Text, o.Digest, o.Source, o.FloatingZone, o.Changed = f.folder, text, digest(f.zone, text), f.name, f.zone, now
+		o.Folder, o.Text, o.Digest, o.Source, o.FloatingZone, o.Changed = f.folder, text, f.digest(text), f.name, f.zone, now
 		was := in(f.folder, old[o.UID])
 		switch {
 		case was == nil:
@@ -199,7 +207,7 @@ func (e *edit) importFile(ctx context.Context, f *file) (directory.ImportSummary
 			unreadable++
 			skip(ical.Problem{Line: line, UID: o.UID, Reason: "the UID is that of another object"})
 			return nil
-		case !newer(o, was):
+		case f.exact && o.Digest == was.Digest, !f.exact && !newer(o, was):
 			s.Unchanged++
 			return nil
 		default:

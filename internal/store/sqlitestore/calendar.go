@@ -101,7 +101,7 @@ func (s *Store) query(ctx context.Context, keep bool, query string, args ...any)
 	if !keep {
 		return s.read.QueryContext(ctx, query, args...)
 	}
-	stmt, err := s.calendar.of(ctx, s.read, query)
+	stmt, err := s.calendar.of(ctx, s.read, query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return nil, err
 	}
@@ -302,7 +302,7 @@ func (s *Store) ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox
 	defer s.calendarMarks.of(org, mailbox).Add(1)
 	w := calendarWriter{org: org, mailbox: mailbox, version: base + 1}
 	for i, query := range calendarChanges {
-		stmt, err := s.calendar.of(ctx, s.write, query) // within the transaction there is no connection for it
+		stmt, err := s.calendar.of(ctx, s.write, query) //nolint:sqlclosecheck // it is kept; within the transaction there is no connection to make it on
 		if err != nil {
 			return fmt.Errorf("change calendar of %s: %w", mailbox, err)
 		}

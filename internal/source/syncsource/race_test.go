@@ -1,0 +1,5 @@
+//go:build race
+
+package syncsource_test
+
+const raceEnabled = true

@@ -2,7 +2,7 @@
 # Installs the programs of others that tests use when they are there:
 #   exchangelib         Debian's python3-exchangelib, with apt, as root
 #   dateutil            Debian's python3-dateutil, the same way
-#   ews-javascript-api  from the npm registry, into clients/node/node_modules
+#   ews-javascript-api and microsoft-graph-client  from the npm registry, into clients/node/node_modules
 # It is quick when all are there, and exits 0 in every case: what is missing is
 # said here, and again by the tests that skip.
 set -uo pipefail
@@ -35,18 +35,18 @@ install_python() {
 }
 
 # npm writes node_modules/.package-lock.json last; it is newer than the lock of a whole installation.
-has_ewsjs() { [ clients/node/node_modules/.package-lock.json -nt clients/node/package-lock.json ]; }
+has_node_clients() { [ clients/node/node_modules/.package-lock.json -nt clients/node/package-lock.json ]; }
 
-install_ewsjs() {
-	has_ewsjs && return
+install_node_clients() {
+	has_node_clients && return
 	if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
-		say "ews-javascript-api is not installed: there is no npm here"
+		say "clients of Node are not installed: there is no npm here"
 		return
 	fi
-	say "installing ews-javascript-api"
+	say "installing clients of Node"
 	local log
 	if ! log=$(cd clients/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error 2>&1 </dev/null); then
-		say "ews-javascript-api is not installed: $(grep -m 1 -i 'err' <<<"$log" || tail -n 1 <<<"$log")"
+		say "clients of Node are not installed: $(grep -m 1 -i 'err' <<<"$log" || tail -n 1 <<<"$log")"
 		return
 	fi
 	touch clients/node/node_modules/.package-lock.json
@@ -54,5 +54,5 @@ install_ewsjs() {
 
 install_python exchangelib
 install_python dateutil
-install_ewsjs
+install_node_clients
 exit 0

@@ -9,6 +9,7 @@ import (
 
 	"busybridge/internal/app"
 	"busybridge/internal/app/config"
+	"busybridge/internal/app/shell"
 )
 
 const defaultConfig = "busybridge.yaml"
@@ -38,7 +39,7 @@ error. A first organization is made with: busybridge setup`,
 			for _, p := range cfg.Problems() {
 				log.Warn("configuration", "problem", p.String())
 			}
-			return app.Serve(cmd.Context(), cfg, log)
+			return app.Serve(cmd.Context(), cfg, log, shell.Runspaces)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", defaultConfig, "configuration file")

@@ -89,6 +89,11 @@ var rules = map[string]rule{
 	"Add-MailboxFolderPermission":      byAdmin,
 	"Set-MailboxFolderPermission":      byAdmin,
 	"Remove-MailboxFolderPermission":   byAdmin,
+	"New-MailboxCalendarSource":        byAdmin,
+	"Set-MailboxCalendarSource":        byAdmin,
+	"Remove-MailboxCalendarSource":     byAdmin,
+	"Update-MailboxCalendarSource":     byAdmin,
+	"Test-MailboxCalendarSource":       byAdmin,
 	"Import-Calendar":                  byImporter,
 	"Get-CalendarFolder":               byImporter,
 	"Set-CalendarFolder":               byImporter,
@@ -136,6 +141,7 @@ var rules = map[string]rule{
 	"Get-IntraOrganizationConnector":     byViewer,
 	"Get-Mailbox":                        byViewer,
 	"Get-MailboxCalendarConfiguration":   byViewer,
+	"Get-MailboxCalendarSource":          byViewer,
 	"Get-MailboxFolderPermission":        byViewer,
 	"Get-MailUser":                       byViewer,
 	"Get-ManagementRoleAssignment":       byViewer,
@@ -181,6 +187,20 @@ func (s *Service) permit(ctx context.Context, actor Actor, op string, sc scope) 
 		return err
 	}
 	return fmt.Errorf("%w: %s has no role for it", ErrForbidden, actor.Name)
+}
+
+// Permits reports whether the actor has a role for the operation in its own
+// organization or realm. Running it is decided anew, by what it is about.
+func (s *Service) Permits(ctx context.Context, actor Actor, op string) (bool, error) {
+	sc := scope{org: actor.Org, account: actor.Name}
+	if actor.Org == "" {
+		sc = scope{realm: actor.Realm, account: actor.Name}
+	}
+	err := s.permit(ctx, actor, op, sc)
+	if errors.Is(err, ErrForbidden) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (s *Service) allowed(ctx context.Context, actor Actor, r rule, sc scope) (bool, error) {

@@ -323,6 +323,18 @@ func (w *world) operations() []operation {
 		{"WithCalendar", func(ctx c, a a, org o, _ string) error {
 			return w.WithCalendar(ctx, a, "Set-CalendarFolder", org, "alice", func(*directory.Recipient) (any, error) { return nil, nil })
 		}, "importer"},
+		{"NewCalendarSource", func(ctx c, a a, org o, _ string) error {
+			return what(w.NewCalendarSource(ctx, a, org, "alice", directory.CalendarSource{}))
+		}, ""},
+		{"SetCalendarSource", func(ctx c, a a, org o, _ string) error {
+			return what(w.SetCalendarSource(ctx, a, org, "x", func(*directory.CalendarSource) error { return nil }))
+		}, ""},
+		{"RemoveCalendarSource", func(ctx c, a a, org o, _ string) error { return what(w.RemoveCalendarSource(ctx, a, org, "x")) }, ""},
+		{"UpdateCalendarSource", func(ctx c, a a, org o, _ string) error { return what(w.UpdateCalendarSource(ctx, a, org, "x")) }, ""},
+		{"TestCalendarSource", func(ctx c, a a, org o, _ string) error { return what(w.TestCalendarSource(ctx, a, org, "x")) }, ""},
+		{"CalendarSources", func(ctx c, a a, org o, _ string) error {
+			return what(w.CalendarSources(ctx, a, "Get-MailboxCalendarSource", org, ""))
+		}, "viewer"},
 
 		{"NewRealmAccount", func(ctx c, a a, _ o, realm string) error {
 			return what(w.NewRealmAccount(ctx, a, realm, admin.AccountParams{}))
@@ -392,7 +404,7 @@ func TestEveryOperationRefuses(t *testing.T) {
 		ok[admin.Result[*directory.Recipient]](w)(w.NewMailbox(ctx, system, org, admin.MailboxParams{Name: "alice", Type: directory.RoomMailbox, TimeZone: "UTC"}))
 	}
 	operations := w.operations()
-	var known []string
+	known := []string{"Permits"} // decides, and does nothing
 	for _, o := range operations {
 		known = append(known, o.name)
 	}
@@ -506,5 +518,30 @@ func TestViewersSeeNoSecrets(t *testing.T) {
 	}
 	if _, err := w.SetServer(ctx, system, "Set-Mailbox", org, "MAIL", func(*directory.Server) error { return nil }); err == nil || !strings.Contains(err.Error(), "changes no server") {
 		t.Errorf("a server by another operation: %v", err)
+	}
+}
+
+// What a session offers follows the roles; what no table names is offered to nobody.
+func TestPermits(t *testing.T) {
+	w := newWorld(t)
+	org := w.contoso().ID
+	for _, tt := range []struct {
+		op    string
+		actor admin.Actor
+		want  bool
+	}{
+		{"Get-Mailbox", admin.Actor{Name: "v", Org: org, Roles: []string{directory.RoleView}}, true},
+		{"Set-Mailbox", admin.Actor{Name: "v", Org: org, Roles: []string{directory.RoleView}}, false},
+		{"Set-Mailbox", admin.Actor{Name: "a", Org: org, Roles: []string{directory.RoleAdmin}}, true},
+		{"New-Organization", admin.Actor{Name: "a", Org: org, Roles: []string{directory.RoleAdmin}}, false},
+		{"New-MsolServicePrincipal", admin.Actor{Name: "a", Org: org, Roles: []string{directory.RoleAdmin}}, false},
+		{"New-MsolServicePrincipal", admin.Actor{Name: "r", Realm: tenant, Roles: []string{directory.RoleAdmin}}, true},
+		{"Set-Mailbox", admin.Actor{Name: "r", Realm: tenant, Roles: []string{directory.RoleAdmin}}, false},
+		{"Get-Nothing", admin.Actor{Name: "a", Org: org, Roles: []string{directory.RoleAdmin}}, false},
+		{"Get-Mailbox", admin.Actor{Name: "u", Org: org}, false},
+	} {
+		if got := ok[bool](w)(w.Permits(t.Context(), tt.actor, tt.op)); got != tt.want {
+			t.Errorf("%s for %v: %v", tt.op, tt.actor, got)
+		}
 	}
 }

@@ -41,6 +41,7 @@ type Reader interface {
 	AuditEvents(ctx context.Context, f audit.Filter) iter.Seq2[audit.Event, error]
 	Realm(ctx context.Context, idOrDomain string) (*directory.Realm, error)
 	AuthorityConfig(ctx context.Context) (*directory.AuthorityConfig, error)
+	CalendarSources(ctx context.Context, org directory.OrgID, mailbox string) ([]*directory.CalendarSource, error)
 }
 
 // A Tx is one transaction of a store: its changes and its audit event are kept
@@ -65,6 +66,8 @@ type Tx interface {
 	CreateRealm(context.Context, *directory.Realm) error
 	UpdateRealm(ctx context.Context, id string, fn func(*directory.Realm) error) (*directory.Realm, error)
 	SetAuthorityConfig(context.Context, *directory.AuthorityConfig) error
+	CalendarSources(ctx context.Context, org directory.OrgID, mailbox string) ([]*directory.CalendarSource, error)
+	PutCalendarSource(context.Context, *directory.CalendarSource) error
 	audit.Recorder
 }
 
@@ -103,6 +106,7 @@ type Calendars interface {
 type Config struct {
 	Store     Store            // required
 	Calendars Calendars        // needed by ImportCalendar
+	Sources   CalendarSources  // needed by UpdateCalendarSource and TestCalendarSource
 	Metadata  trust.Metadata   // needed where a metadata URL is given
 	Audit     audit.Recorder   // keeps refusals and imports; default Store
 	Now       func() time.Time // required

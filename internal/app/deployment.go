@@ -28,9 +28,13 @@ import (
 	"busybridge/internal/serve/autodiscoverserver"
 	"busybridge/internal/serve/callers"
 	"busybridge/internal/serve/ewsserver"
+	"busybridge/internal/serve/freebusyserver"
+	"busybridge/internal/serve/graphserver"
 	"busybridge/internal/serve/mount"
+	"busybridge/internal/serve/remoteserver"
 	"busybridge/internal/source/calstore"
 	"busybridge/internal/source/peersource"
+	"busybridge/internal/source/syncsource"
 	"busybridge/internal/spec/smtpaddr"
 	"busybridge/internal/store/sqlitestore"
 	"busybridge/internal/trust"
@@ -63,8 +67,10 @@ type Settings struct {
 	MetadataRefresh      time.Duration // of each AuthServer; 0: 8 hours
 	TokenReuse           time.Duration // by the authority; 0: 5 minutes, negative: never
 	TrustedProxies       []netip.Prefix
-	UserIssuers          []trust.UserIssuer // whose tokens users may sign in with
-	ClientCertificates   bool               // or with certificates that their accounts name
+	// Runspaces says what sessions of remote PowerShell run in; nil: none are offered.
+	Runspaces          func(*Deployment) remoteserver.Runspaces
+	UserIssuers        []trust.UserIssuer // whose tokens users may sign in with
+	ClientCertificates bool               // or with certificates that their accounts name
 }
 
 // A Deployment is one or more organizations, or an authorization server, with
@@ -81,6 +87,7 @@ type Deployment struct {
 	refresh   *trust.Refresher
 	follow    *trust.Follower
 	keys      *keyKeeper
+	sources   *syncsource.Syncer
 	sites     *sites
 	damper    *audit.Damper
 	refusals  *refusals
@@ -88,6 +95,7 @@ type Deployment struct {
 	engine    *availability.Engine // nil without RoleOrganization
 	authority *trust.Authority     // nil without RoleAuthority
 	handler   http.Handler
+	remote    *remoteserver.Server // nil without Settings.Runspaces
 }
 
 // Open opens the store, migrating it when needed, and puts everything together.
@@ -122,8 +130,11 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 	if d.tokens, err = trust.NewTokens(trust.TokensConfig{Endpoint: authority, Now: set.Now, Log: set.Log}); err != nil {
 		return nil, err
 	}
+	if d.sources, err = newSources(d); err != nil {
+		return nil, err
+	}
 	if d.Admin, err = admin.New(admin.Config{
-		Store: admin.Over(store), Calendars: d.calendars, Metadata: authority, Published: d.tokens.Published, Now: set.Now, Log: set.Log,
+		Store: admin.Over(store), Calendars: d.calendars, Sources: d.sources, Metadata: authority, Published: d.tokens.Published, Now: set.Now, Log: set.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -146,8 +157,22 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 		}
 	}
 	var routes []mount.Route
+	var auth *callers.Authenticator
+	if len(set.Roles) > 0 {
+		if auth, err = d.authenticator(); err != nil {
+			return nil, err
+		}
+	}
+	if set.Runspaces != nil && auth != nil {
+		if d.remote, err = remoteserver.New(remoteserver.Config{
+			Auth: remoteCallers{d, auth}, Runspaces: set.Runspaces(d), Audit: d.damper, Now: set.Now, Log: set.Log,
+		}); err != nil {
+			return nil, err
+		}
+		routes = d.remote.Routes()
+	}
 	if d.has(RoleOrganization) {
-		r, err := d.organizationRoutes()
+		r, err := d.organizationRoutes(auth)
 		if err != nil {
 			return nil, err
 		}
@@ -179,6 +204,9 @@ func (d *Deployment) Handler() http.Handler { return d.handler }
 // Close waits for questions that go on and closes the store. Call it when
 // nothing is served any more.
 func (d *Deployment) Close() error {
+	if d.remote != nil {
+		d.remote.Close()
+	}
 	if d.engine != nil {
 		d.engine.Wait()
 	}
@@ -210,13 +238,54 @@ func RunAll(ctx context.Context, deployments []*Deployment, serve func(context.C
 			g.Go(func() error { return d.users.Run(ctx) })
 		}
 		g.Go(func() error { return d.follow.Run(ctx) })
+		if d.has(RoleOrganization) {
+			g.Go(func() error { return d.sources.Run(ctx) })
+		}
+		if d.remote != nil {
+			g.Go(func() error {
+				d.remote.Run(ctx)
+				return nil
+			})
+		}
 	}
 	g.Go(func() error { return serve(ctx) })
 	return g.Wait()
 }
 
+// A remoteCallers finds out who wants a session: an account of an organization,
+// or where the host serves none, of a realm.
+type remoteCallers struct {
+	d    *Deployment
+	auth *callers.Authenticator
+}
+
+// Authenticate implements remoteserver.Authenticator.
+func (c remoteCallers) Authenticate(r *http.Request) (*callers.Caller, error) {
+	caller, err := c.auth.Authenticate(r)
+	if !c.d.has(RoleAuthority) || !errors.Is(err, directory.ErrNotFound) {
+		return caller, err
+	}
+	account, err := c.auth.RealmAccount(r)
+	if err != nil {
+		return nil, err
+	}
+	return &callers.Caller{Account: account}, nil
+}
+
+// Challenge implements remoteserver.Authenticator.
+func (c remoteCallers) Challenge(w http.ResponseWriter, r *http.Request, err error) {
+	if _, none := c.auth.Site(r); c.d.has(RoleAuthority) && errors.Is(none, directory.ErrNotFound) {
+		c.auth.ChallengeRealm(w, r, err)
+		return
+	}
+	c.auth.Challenge(w, r, err)
+}
+
+// Client is a client for other servers, within the fence of the deployment's settings.
+func (d *Deployment) Client() *http.Client { return safehttp.Client(d.safe, d.set.Dial) }
+
 // organizationRoutes builds what serves organizations.
-func (d *Deployment) organizationRoutes() ([]mount.Route, error) {
+func (d *Deployment) organizationRoutes(auth *callers.Authenticator) ([]mount.Route, error) {
 	peers, err := peersource.New(peersource.Config{Client: d.peerClient, Service: d.serviceClient, Now: d.set.Now, Log: d.set.Log, MaxBody: d.set.PeerBody})
 	if err != nil {
 		return nil, err
@@ -226,24 +295,9 @@ func (d *Deployment) organizationRoutes() ([]mount.Route, error) {
 	}); err != nil {
 		return nil, err
 	}
-	validator, err := trust.NewValidator(trust.ValidatorConfig{
-		Organizations: d.sites, Recipients: d.Store, Now: d.set.Now, UnknownKey: d.refresh.UnknownKey, UnknownPartnerKey: d.follow.UnknownKey, Refused: d.refusals.token,
-	})
-	if err != nil {
-		return nil, err
-	}
-	cc := callers.Config{
-		Sites: d.sites, Accounts: d.Store, Recipients: d.Store, Tokens: validator, ClientCertificates: d.set.ClientCertificates,
-		Verify: trust.VerifyPassword, DummyHash: trust.NoPassword(), Rehash: d.Admin.Rehash, AppPasswordUsed: d.Admin.AppPasswordUsed,
-		TokenRefused: d.refusals.token, Now: d.set.Now, Log: d.set.Log,
-	}
-	if d.users != nil {
-		cc.UserTokens = d.users
-	}
-	if d.set.Registerer != nil {
-		cc.Metrics = callers.NewMetrics(d.set.Registerer)
-	}
-	auth, err := callers.New(cc)
+	vc := d.validation()
+	vc.Service = trust.Graph
+	ofGraph, err := trust.NewValidator(vc)
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +318,42 @@ func (d *Deployment) organizationRoutes() ([]mount.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(exchange.Routes(), auto.Routes(), api.Routes()), nil
+	schedules, err := graphserver.New(graphserver.Config{Engine: d.engine, Auth: auth.With(ofGraph), Recipients: d.Store, Now: d.set.Now, Log: d.set.Log, MaxBody: d.set.Body})
+	if err != nil {
+		return nil, err
+	}
+	published, err := freebusyserver.New(freebusyserver.Config{Engine: d.engine, Auth: auth, Now: d.set.Now, Log: d.set.Log})
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(exchange.Routes(), auto.Routes(), api.Routes(), schedules.Routes(), published.Routes()), nil
+}
+
+// validation is how tokens of partners are checked.
+func (d *Deployment) validation() trust.ValidatorConfig {
+	return trust.ValidatorConfig{
+		Organizations: d.sites, Recipients: d.Store, Now: d.set.Now, UnknownKey: d.refresh.UnknownKey, UnknownPartnerKey: d.follow.UnknownKey, Refused: d.refusals.token,
+	}
+}
+
+// authenticator finds out who sends requests.
+func (d *Deployment) authenticator() (*callers.Authenticator, error) {
+	validator, err := trust.NewValidator(d.validation())
+	if err != nil {
+		return nil, err
+	}
+	cc := callers.Config{
+		Sites: d.sites, Accounts: d.Store, Recipients: d.Store, Tokens: validator, ClientCertificates: d.set.ClientCertificates,
+		Verify: trust.VerifyPassword, DummyHash: trust.NoPassword(), Rehash: d.Admin.Rehash, AppPasswordUsed: d.Admin.AppPasswordUsed,
+		TokenRefused: d.refusals.token, Now: d.set.Now, Log: d.set.Log,
+	}
+	if d.users != nil {
+		cc.UserTokens = d.users
+	}
+	if d.set.Registerer != nil {
+		cc.Metrics = callers.NewMetrics(d.set.Registerer)
+	}
+	return callers.New(cc)
 }
 
 func (d *Deployment) authorityRoutes() (_ []mount.Route, err error) {
@@ -343,7 +432,7 @@ type mailboxes struct{ d *Deployment }
 
 // Import implements apiserver.Calendars.
 func (m mailboxes) Import(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address, calendar, name string, r io.Reader, progress func(done, total int)) (sum directory.ImportSummary, err error) {
-	err = m.with(ctx, caller, "Import-Calendar", mailbox, func(to *directory.Recipient) (any, error) {
+	err = m.with(ctx, caller, "Import-Calendar", mailbox, calendar, func(to *directory.Recipient) (any, error) {
 		sum, err = m.d.calendars.ImportInto(ctx, to, calendar, name, r, progress)
 		return sum, err
 	})
@@ -352,7 +441,7 @@ func (m mailboxes) Import(ctx context.Context, caller *callers.Caller, mailbox s
 
 // Folders implements apiserver.Calendars.
 func (m mailboxes) Folders(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address) (list []directory.CalendarFolder, err error) {
-	err = m.with(ctx, caller, "Get-CalendarFolder", mailbox, func(of *directory.Recipient) (any, error) {
+	err = m.with(ctx, caller, "Get-CalendarFolder", mailbox, "", func(of *directory.Recipient) (any, error) {
 		list, err = m.d.calendars.Folders(ctx, of)
 		return nil, err
 	})
@@ -361,7 +450,7 @@ func (m mailboxes) Folders(ctx context.Context, caller *callers.Caller, mailbox 
 
 // SetFolder implements apiserver.Calendars.
 func (m mailboxes) SetFolder(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address, calendar string, transparent bool) (created bool, err error) {
-	err = m.with(ctx, caller, "Set-CalendarFolder", mailbox, func(of *directory.Recipient) (any, error) {
+	err = m.with(ctx, caller, "Set-CalendarFolder", mailbox, calendar, func(of *directory.Recipient) (any, error) {
 		created, err = m.d.calendars.SetFolder(ctx, of, calendar, transparent)
 		return directory.CalendarFolder{Name: calendar, Transparent: transparent}, err
 	})
@@ -370,13 +459,16 @@ func (m mailboxes) SetFolder(ctx context.Context, caller *callers.Caller, mailbo
 
 // DeleteFolder implements apiserver.Calendars.
 func (m mailboxes) DeleteFolder(ctx context.Context, caller *callers.Caller, mailbox smtpaddr.Address, calendar string) error {
-	return m.with(ctx, caller, "Remove-CalendarFolder", mailbox, func(of *directory.Recipient) (any, error) {
+	return m.with(ctx, caller, "Remove-CalendarFolder", mailbox, calendar, func(of *directory.Recipient) (any, error) {
 		return directory.CalendarFolder{Name: calendar}, m.d.calendars.DeleteFolder(ctx, of, calendar)
 	})
 }
 
 // with runs an operation, and tells its errors as apiserver knows them.
-func (m mailboxes) with(ctx context.Context, caller *callers.Caller, op string, mailbox smtpaddr.Address, do func(*directory.Recipient) (any, error)) error {
+func (m mailboxes) with(ctx context.Context, caller *callers.Caller, op string, mailbox smtpaddr.Address, calendar string, do func(*directory.Recipient) (any, error)) error {
+	if directory.IsSourceFolder(calendar) {
+		return fmt.Errorf("%w: %s is the copy of a calendar source, and changes with it", apiserver.ErrCalendar, calendar)
+	}
 	err := m.d.Admin.WithCalendar(ctx, actorOf(ctx, caller), op, caller.Org.ID, mailbox.String(), do)
 	is := func(errs ...error) bool {
 		return slices.ContainsFunc(errs, func(target error) bool { return errors.Is(err, target) })

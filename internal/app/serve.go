@@ -15,16 +15,18 @@ import (
 	"busybridge/internal/dial/safehttp"
 	"busybridge/internal/serve/mount"
 	"busybridge/internal/serve/opsserver"
+	"busybridge/internal/serve/remoteserver"
 )
 
-// Serve runs one node of a configuration until ctx ends.
-func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
+// Serve runs one node of a configuration until ctx ends. runspaces are
+// Settings.Runspaces.
+func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger, runspaces func(*Deployment) remoteserver.Runspaces) (err error) {
 	registry := opsserver.NewRegistry()
 	set, err := SettingsOf(cfg, log)
 	if err != nil {
 		return err
 	}
-	set.Registerer = registry
+	set.Registerer, set.Runspaces = registry, runspaces
 	d, err := Open(ctx, set)
 	if err != nil {
 		return err

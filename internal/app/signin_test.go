@@ -125,7 +125,7 @@ openid:
 	defer cancel()
 	listen, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
-		ended <- app.Serve(ctx, cfg, slog.New(announced{slog.NewTextHandler(t.Output(), nil), listen}))
+		ended <- app.Serve(ctx, cfg, slog.New(announced{slog.NewTextHandler(t.Output(), nil), listen}), nil)
 	}()
 	var addr string
 	select {

@@ -26,9 +26,11 @@ import (
 const imports = `
 # Formats, plain values and the record of who did what need nothing of ours.
 NONE < spec, freebusy, audit
-# A language and clients for other servers know formats only: a bearer token
-# reaches a client as an http.RoundTripper.
-spec < ps, dial
+# A language knows formats only.
+spec < ps
+# So do clients for other servers, and the wire of the language's sessions: a
+# bearer token reaches a client as an http.RoundTripper.
+ps < dial
 # Objects and their rules.
 spec, freebusy < directory
 # Two decisions over the objects: where an address lives, and whom to believe.

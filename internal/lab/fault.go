@@ -34,6 +34,7 @@ const (
 	faultEntra       = "disabled-entra"
 	faultAllowList   = "not-in-allow-list"
 	faultClosed      = "ews-disabled"
+	faultGraphRole   = "missing-graph-role"
 )
 
 // Faults are the faults that a lab can be started with, by the step that they
@@ -56,6 +57,7 @@ func Faults() []Fault {
 		{faultEntra, "the cloud's AuthServer of Entra is disabled", later},
 		{faultAllowList, "the cloud allows Exchange Web Services to another application only", []string{Edition2025}},
 		{faultClosed, "Exchange Web Services of the cloud are disabled for everybody", later},
+		{faultGraphRole, "step 9 is left out: nobody consents to the role Calendars.ReadBasic.All of the application", []string{Edition2026}},
 	}
 }
 

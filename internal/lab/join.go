@@ -223,6 +223,13 @@ func (l *Lab) joinCloudToAuthority(ctx context.Context, tenant *directory.Realm)
 		Common: directory.Common{Name: "EvoSTS"}, Type: directory.AuthServerAzureAD, Enabled: true,
 		AuthMetadataURL: "https://" + l.cloud.LoginHosts[0] + "/" + tenant.ID + "/federationmetadata/2007-06/federationmetadata.xml",
 	})
+	if err != nil || l.o.Edition != Edition2026 {
+		return err
+	}
+	_, err = l.deployments[authorize].Admin.NewServicePrincipal(ctx, operator, tenant.ID, directory.ServicePrincipal{
+		AppPrincipalID: directory.GraphAppID, DisplayName: "Microsoft Graph", AccountEnabled: true,
+		ServicePrincipalNames: []string{directory.GraphAppID + "/" + l.cloud.GraphHost},
+	})
 	return err
 }
 
@@ -306,6 +313,8 @@ func (l *Lab) describe() error {
 		"ews_onprem":          "https://" + mailHost + "/EWS/Exchange.asmx",
 		"ews_legacy":          "https://" + legacyHost + "/EWS/Exchange.asmx",
 		"ews_cloud":           "https://" + l.cloud.EWSHost + "/EWS/Exchange.asmx",
+		"graph_onprem":        "https://" + mailHost + "/v1.0",
+		"graph_cloud":         "https://" + l.cloud.GraphHost + "/v1.0",
 		"autodiscover_onprem": "https://" + discoverHost + "/autodiscover/autodiscover.svc",
 		"autodiscover_cloud":  "https://" + l.cloud.AutodiscoverHosts[0] + "/autodiscover/autodiscover.svc",
 		"metadata":            l.metadataURL(domain),

@@ -24,6 +24,7 @@ import (
 
 	"busybridge/internal/app"
 	"busybridge/internal/app/client"
+	"busybridge/internal/app/shell"
 	"busybridge/internal/dial/safehttp"
 	"busybridge/internal/directory"
 	"busybridge/internal/serve/opsserver"
@@ -289,7 +290,8 @@ func (l *Lab) open(ctx context.Context, name deploymentName) (*opsserver.Server,
 	registry := opsserver.NewRegistry()
 	d, err := app.Open(ctx, app.Settings{
 		StorePath: storeFile(l.o.Dir, name), SealKey: l.state.SealKey, Roles: []string{role}, Now: l.o.Now, Log: log, Ticks: l.o.Ticks, Registerer: registry,
-		Dial: safehttp.Config{Roots: l.ca.pool(), ConnectTo: l.file.ConnectTo()},
+		Runspaces: shell.Runspaces,
+		Dial:      safehttp.Config{Roots: l.ca.pool(), ConnectTo: l.file.ConnectTo()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("deployment %s: %w", name, err)

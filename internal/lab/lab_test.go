@@ -62,6 +62,7 @@ var causes = []struct{ fault, in2014, in2025, in2026 string }{
 	{"disabled-entra", "", "no enabled AuthServer for the issuer", ""},
 	{"not-in-allow-list", "", "Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs", ""},
 	{"ews-disabled", "", "Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs", "Get-OrganizationConfig: EwsEnabled"},
+	{"missing-graph-role", "", "", "has not the role Calendars.ReadBasic.All"},
 }
 
 // TestOnceNamesTheCause breaks one step at a time.

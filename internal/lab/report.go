@@ -71,6 +71,7 @@ var causes = []struct {
 	{regexp.MustCompile(`2000003`), "the token is for another host name than the one that was asked"},
 	{regexp.MustCompile(`contained the following entries ''`), "the organization that is asked trusts no authorization server (article step 1)"},
 	{regexp.MustCompile(`None of them are configured locally`), "the asking organization has no authorization server object that the other side trusts (article step 1)"},
+	{regexp.MustCompile(`getSchedule: HTTP status 403`), "the application that asks has not the role Calendars.ReadBasic.All of Graph in its tenant, or a higher one (step 9)"},
 	{regexp.MustCompile(`status 403|\(403\)`), "Exchange Web Services of the cloud are closed to the application that asks: since October 2025 to the shared principal, since October 2026 to every application; else the organization there says so (Get-OrganizationConfig: EwsEnabled, EwsAllowedAppIDs)"},
 	{regexp.MustCompile(`AADSTS700016`), "the application that on premises asks as is not in the tenant, or disabled there (Set-AuthServer -ApplicationIdentifier, step 4a)"},
 	{regexp.MustCompile(`AADSTS700027`), "the certificate that the organization signs with is no key credential of its application at the authorization server"},

@@ -29,12 +29,13 @@ type ShellOptions struct {
 // A Shell is a session in the world. Close it.
 type Shell struct {
 	*shell.Shell
-	drive *hostcmd.Drive
-	also  func() error
+	connector *shell.Connector
+	drive     *hostcmd.Drive
+	also      func() error
 }
 
 // Close ends the session.
-func (s *Shell) Close() error { return errors.Join(s.drive.Close(), s.also()) }
+func (s *Shell) Close() error { return errors.Join(s.connector.Close(), s.drive.Close(), s.also()) }
 
 // A world is what shells are opened in: this process's lab, or the stores of
 // one that another process runs.
@@ -128,16 +129,6 @@ func OpenDeployment(ctx context.Context, dir, org string, now func() time.Time, 
 	return w.deploy(ctx, deploymentName(org))
 }
 
-// find is the deployment that answers at a host.
-func (w *world) find(ctx context.Context, name string) (*app.Deployment, error) {
-	for _, h := range w.hosts {
-		if h.name == name && h.of != authorize {
-			return w.deploy(ctx, h.of)
-		}
-	}
-	return nil, fmt.Errorf("host %s: %w", name, directory.ErrNotFound)
-}
-
 func (w *world) shell(ctx context.Context, o ShellOptions) (_ *Shell, err error) {
 	name := deploymentName(o.Org)
 	user, err := w.user(name, o.User)
@@ -161,11 +152,12 @@ func (w *world) shell(ctx context.Context, o ShellOptions) (_ *Shell, err error)
 			err = errors.Join(err, drive.Close())
 		}
 	}()
+	connector := &shell.Connector{HTTP: d.Client(), Prompt: o.Prompt}
 	cfg := shell.Config{
 		Screen: o.Screen, Deployment: d, Now: w.now, Host: mailHost, User: user, Drive: drive,
-		Connector: &shell.Connector{Find: w.find, Now: w.now, Screen: o.Screen},
+		Connector: connector,
 	}
-	out := &Shell{drive: drive, also: w.closing}
+	out := &Shell{connector: connector, drive: drive, also: w.closing}
 	switch name {
 	case authorize:
 		cfg.Host = w.hosts[0].name

@@ -10,11 +10,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"busybridge/internal/app/shell"
 	"busybridge/internal/app/terminal"
+	"busybridge/internal/directory"
 	"busybridge/internal/ps/object"
 )
 
@@ -33,6 +35,7 @@ var placeholders = strings.NewReplacer(
 	"<your on-premises target address>", domain,
 	"<your on-premises External Web Services URL>", "https://"+mailHost+"/ews/exchange.asmx",
 	"<organization id>", "contoso",
+	"<your Microsoft Graph endpoint>", "https://"+directory.Clouds[cloudName].GraphHost,
 	"<On-Premises Mailbox>", "alice@"+domain,
 	"<external hostname authority of your Exchange On-Premises deployment>", "https://"+mailHost,
 )
@@ -60,10 +63,13 @@ type step struct {
 // certificate is a credential of an application of the organization's own in the
 // tenant, never of the principal that all share (oauth-s2s reference 8.2).
 func stepsOf(edition string) []step {
-	if edition == Edition2014 {
+	switch edition {
+	case Edition2014:
 		return steps2014
+	case Edition2025:
+		return steps2025
 	}
-	return steps2025
+	return steps2026
 }
 
 // joining are the steps that every edition has.
@@ -88,6 +94,12 @@ var steps2025 = append([]step{
 	{name: "step 4: it is a key credential of an application of its own, which has the role full_access_as_app", in: authorize, script: appScript},
 	{name: "step 4a: on premises asks the cloud as that application", in: onprem, faults: []string{faultIssuer, faultApplication}, script: serverScript},
 }, joining...)
+
+// steps2026: the application asks Graph, by a role of its own.
+var steps2026 = append(slices.Clone(steps2025),
+	step{name: "step 9: the application has the role Calendars.ReadBasic.All of Graph", in: authorize, faults: []string{faultGraphRole}, script: "edition2026-role.ps1"},
+	step{name: "step 10: on premises asks the cloud's Graph", in: onprem, faults: []string{faultIssuer}, files: []string{"edition2026-graph.ps1"}},
+)
 
 func stepText(file string) (string, error) {
 	b, err := stepFiles.ReadFile(path.Join("steps", file))

@@ -10,7 +10,7 @@
 //   - files.go, content.go, location.go, paths.go: the cmdlets on them
 //   - clixml.go: objects in files
 //   - credential.go, history.go, search.go, compare.go, misc.go: what is left of the host
-//   - session.go, remote.go, cross.go, proxy.go, module.go: other sessions
+//   - session.go, remote.go, proxy.go, module.go: other sessions
 package hostcmd
 
 import (

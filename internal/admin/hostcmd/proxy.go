@@ -144,9 +144,15 @@ func temporaryName() (string, error) {
 // proxyCommand is a function that runs a command of a session.
 func proxyCommand(s *sessions, from *pssession, i CommandInfo, name, module string) interp.Command {
 	l := &link{s: s, session: from}
+	params := i.Parameters
+	if i.Bare {
+		params = append(slices.Clone(params),
+			interp.Param{Name: unboundName, Type: object.ArrayOf(object.TObject), Position: -1, Rest: true, Whole: true, AllowNull: true, AllowEmpty: true, Help: "Values without a name: the session binds them."},
+			interp.Param{Name: inputName, Type: object.TObject, Position: -1, ByValue: true, AllowNull: true, AllowEmpty: true, Help: "Objects of the pipeline: the session binds them."})
+	}
 	return interp.Command{
-		Name: name, Module: module, Kind: "Function", New: func() interp.Cmdlet { return &proxy{link: l, remote: i.Name} },
-		Declared: i.Parameters, DefaultSet: i.DefaultSet, ShouldProcess: i.ShouldProcess,
+		Name: name, Module: module, Kind: "Function", New: func() interp.Cmdlet { return &proxy{link: l, remote: i.Name, bare: i.Bare} },
+		Declared: params, DefaultSet: i.DefaultSet, ShouldProcess: i.ShouldProcess,
 		Synopsis: i.Synopsis, Description: i.Description, Examples: i.Examples, Links: i.Links,
 	}
 }
@@ -191,23 +197,63 @@ func (l *link) open(ctx context.Context, c *interp.Call) (*pssession, error) {
 type proxy struct {
 	*link
 	remote string
+	bare   bool
+	input  []any
 }
+
+// The parameters of a proxy that take what the session binds.
+const (
+	unboundName = "UnboundArguments"
+	inputName   = "PipelineInput"
+)
 
 // local are the common parameters that this side takes care of; the others are
 // the far side's.
 var local = []string{"ErrorAction", "WarningAction", "InformationAction", "ErrorVariable", "WarningVariable", "InformationVariable", "OutVariable", "OutBuffer", "PipelineVariable"}
 
-// Run runs the command, once for each object of the pipeline.
+// Run runs the command, once for each object of the pipeline, or keeps the object.
 func (p *proxy) Run(ctx context.Context, c *interp.Call) error {
+	if !p.bare {
+		return p.run(ctx, c, nil)
+	}
+	if c.Piped() {
+		for _, a := range c.Arguments() {
+			if a.Name == inputName {
+				p.input = append(p.input, a.Value)
+			}
+		}
+	}
+	return nil
+}
+
+// End runs a command that takes all the input at once.
+func (p *proxy) End(ctx context.Context, c *interp.Call) error {
+	if !p.bare {
+		return nil
+	}
+	if c.Piped() && p.input == nil {
+		p.input = []any{}
+	}
+	return p.run(ctx, c, p.input)
+}
+
+func (p *proxy) run(ctx context.Context, c *interp.Call, input []any) error {
 	session, err := p.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	cmd := RemoteCommand{Text: p.remote}
 	for _, a := range c.Arguments() {
-		if !slices.Contains(local, a.Name) {
+		switch {
+		case slices.Contains(local, a.Name) || p.bare && a.Name == inputName:
+		case p.bare && a.Name == unboundName:
+			values, _ := object.Items(a.Value)
+			for _, v := range values {
+				cmd.Arguments = append(cmd.Arguments, Argument{Value: v})
+			}
+		default:
 			cmd.Arguments = append(cmd.Arguments, a)
 		}
 	}
-	return session.run(ctx, c, Pipeline{Commands: []RemoteCommand{cmd}}, true)
+	return session.run(ctx, c, Pipeline{Commands: []RemoteCommand{cmd}, Input: input}, true)
 }

@@ -37,6 +37,9 @@ type Config struct {
 	// SignIn checks a credential; realm is the GUID of the realm that the account
 	// belongs to. It wraps admin.ErrSignIn when name or password are wrong. Required.
 	SignIn func(ctx context.Context, cred *object.Credential) (actor admin.Actor, realm string, err error)
+	// Account is whose session it is as long as nobody has connected, with the GUID
+	// of its realm as Realm; nil: one has to connect. It is asked for each command.
+	Account func(context.Context) (admin.Actor, error)
 	// Credential is asked when Connect-MsolService has no -Credential; nil: nobody is.
 	Credential func(ctx context.Context, c *interp.Call) (*object.Credential, error)
 }
@@ -150,6 +153,14 @@ type call struct {
 // begin finds out who runs the command: the account is looked up again, so that
 // what was taken away from it holds at once.
 func (o *online) begin(ctx context.Context, c *interp.Call, t tenantID) (*call, error) {
+	if o.realm == "" && o.Account != nil {
+		actor, err := o.Account(ctx)
+		k := &call{online: &online{Config: o.Config, actor: actor, realm: actor.Realm}, Call: c, ctx: ctx, actor: actor}
+		if err == nil && !azure(c) && c.Bound("TenantId") && !strings.EqualFold(t.TenantID.String(), k.realm) {
+			err = fmt.Errorf("%w: %s is not the directory that you are connected to", admin.ErrForbidden, t.TenantID)
+		}
+		return k, k.fail(err)
+	}
 	if o.realm == "" {
 		if azure(c) {
 			return nil, record(c, "Microsoft.Open.Azure.AD.CommonLibrary.AadNeedAuthenticationException", "You must call the Connect-AzureAD cmdlet before calling any other cmdlets.")

@@ -8,13 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"busybridge/internal/admin"
 	"busybridge/internal/admin/hostcmd"
 	"busybridge/internal/app"
 	"busybridge/internal/app/config"
-	"busybridge/internal/directory"
 )
 
 // DirectoryOrg opens the shell of the authorization server's directory where an
@@ -51,16 +49,12 @@ func OpenLocal(ctx context.Context, cfg *config.Config, log *slog.Logger, o Loca
 	if err != nil {
 		return nil, nil, errors.Join(err, d.Close())
 	}
-	closing = func() error { return errors.Join(drive.Close(), d.Close()) }
+	connector := &Connector{HTTP: d.Client(), Prompt: o.Prompt}
+	closing = func() error { return errors.Join(connector.Close(), drive.Close(), d.Close()) }
 	host := cfg.Node.HostNames[0]
 	sc := Config{
 		Screen: o.Screen, Deployment: d, Now: d.Now, Host: host, User: "operator", Drive: drive,
-		Connector: &Connector{Now: d.Now, Screen: o.Screen, Find: func(_ context.Context, name string) (*app.Deployment, error) {
-			if slices.Contains(roles, app.RoleOrganization) && slices.ContainsFunc(cfg.Node.HostNames, func(h string) bool { return strings.EqualFold(h, name) }) {
-				return d, nil
-			}
-			return nil, fmt.Errorf("host %s: %w", name, directory.ErrNotFound)
-		}},
+		Connector: connector,
 	}
 	s, err := openLocal(ctx, sc, roles, o)
 	if err != nil {

@@ -6,13 +6,10 @@ package shell
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"busybridge/internal/admin"
 	"busybridge/internal/admin/exchangecmd"
@@ -70,23 +67,32 @@ func (s *Shell) Prompt() string {
 // Exchange opens the Exchange Management Shell of an organization. actor says
 // who runs each command.
 func Exchange(cfg Config, org *directory.Organization, actor func(context.Context) (admin.Actor, error)) (*Shell, error) {
-	commands, err := exchangecmd.Commands(exchangecmd.Config{
-		Admin: cfg.Deployment.Admin, Org: org.ID, Actor: actor, Hosted: org.Tenant != "", Server: cfg.Host, RunspaceID: cfg.RunspaceID,
-		Now: cfg.Now, OAuth: cfg.Deployment,
-	})
+	ic, err := exchange(cfg, org, actor)
 	if err != nil {
 		return nil, err
 	}
-	certificates := func(ctx context.Context) ([]*object.Certificate, error) {
-		return certificates(ctx, cfg.Deployment, org.ID, actor)
-	}
-	s, err := open(cfg, certificates, commands, map[string]any{"FormatEnumerationLimit": 16})
+	s, err := open(cfg, ic)
 	if err != nil {
 		return nil, err
 	}
 	s.title = "[PS] "
 	s.Banner = fmt.Sprintf("Exchange Management Shell of %s on %s, as %s.", org.Name, cfg.Host, cfg.User)
 	return s, nil
+}
+
+// exchange is what a session of an organization needs.
+func exchange(cfg Config, org *directory.Organization, actor func(context.Context) (admin.Actor, error)) (interp.Config, error) {
+	commands, err := exchangecmd.Commands(exchangecmd.Config{
+		Admin: cfg.Deployment.Admin, Org: org.ID, Actor: actor, Hosted: org.Tenant != "", Server: cfg.Host, RunspaceID: cfg.RunspaceID,
+		Now: cfg.Now, OAuth: cfg.Deployment,
+	})
+	if err != nil {
+		return interp.Config{}, err
+	}
+	certificates := func(ctx context.Context) ([]*object.Certificate, error) {
+		return certificates(ctx, cfg.Deployment, org.ID, actor)
+	}
+	return configure(cfg, certificates, commands, map[string]any{"FormatEnumerationLimit": 16})
 }
 
 // Directory opens a plain shell with the MSOnline module over an authorization server.
@@ -107,7 +113,11 @@ func Directory(cfg Config) (*Shell, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := open(cfg, nil, commands, nil)
+	ic, err := configure(cfg, nil, commands, nil)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(cfg, ic)
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +126,8 @@ func Directory(cfg Config) (*Shell, error) {
 	return s, nil
 }
 
-// open makes the session.
-func open(cfg Config, certificates func(context.Context) ([]*object.Certificate, error), commands []interp.Command, variables map[string]any) (*Shell, error) {
+// configure is what a session with these commands needs.
+func configure(cfg Config, certificates func(context.Context) ([]*object.Certificate, error), commands []interp.Command, variables map[string]any) (interp.Config, error) {
 	if cfg.Drive != nil {
 		host, err := hostcmd.Commands(hostcmd.Config{
 			Drive: cfg.Drive, Certificates: certificates, Credentials: cfg.Credentials, Connector: cfg.Connector,
@@ -125,7 +135,7 @@ func open(cfg Config, certificates func(context.Context) ([]*object.Certificate,
 			Zone: cfg.Zone, Now: cfg.Now,
 		})
 		if err != nil {
-			return nil, err
+			return interp.Config{}, err
 		}
 		commands = append(host, commands...)
 	}
@@ -135,6 +145,14 @@ func open(cfg Config, certificates func(context.Context) ([]*object.Certificate,
 	}
 	name, _, _ := strings.Cut(cfg.Host, ".")
 	name = strings.ToUpper(name)
+	if cfg.RunspaceID != "" {
+		// Clients keep -Verbose to themselves and choose among what comes.
+		variables = maps.Clone(variables)
+		if variables == nil {
+			variables = map[string]any{}
+		}
+		variables["VerbosePreference"] = "Continue"
+	}
 	ic := interp.Config{
 		Commands: commands, Now: cfg.Now, Zone: cfg.Zone, Host: name, User: cfg.User, Width: cfg.Width, Prompt: cfg.Prompt,
 		Formatter: &format.Formatter{Views: all, Now: cfg.Now}, Streams: cfg.Streams, Variables: variables, Remote: cfg.RunspaceID != "",
@@ -143,6 +161,11 @@ func open(cfg Config, certificates func(context.Context) ([]*object.Certificate,
 	if cfg.Drive != nil {
 		ic.Files = cfg.Drive
 	}
+	return ic, nil
+}
+
+// open makes the session.
+func open(cfg Config, ic interp.Config) (*Shell, error) {
 	session, err := interp.New(ic)
 	if err != nil {
 		return nil, err
@@ -187,52 +210,4 @@ func signIn(ctx context.Context, d *app.Deployment, cred *object.Credential) (ad
 // As is the actor of a named account, asked anew for each command.
 func As(d *app.Deployment, userName string) func(context.Context) (admin.Actor, error) {
 	return func(ctx context.Context) (admin.Actor, error) { return d.Admin.ActorFor(ctx, userName) }
-}
-
-// A Connector is the internal transport to organizations of deployments that
-// this process can open: what New-PSSession reaches.
-type Connector struct {
-	// Find returns the deployment that answers at a host; directory.ErrNotFound: none.
-	Find func(ctx context.Context, host string) (*app.Deployment, error)
-	Now  func() time.Time
-	// Screen is that of the shell which connects: its zone, and whom to ask.
-	Screen Screen
-}
-
-// Connect signs in and opens a session of the organization that the user
-// belongs to. It implements hostcmd.Connector.
-func (c *Connector) Connect(ctx context.Context, t hostcmd.Target) (hostcmd.Remote, error) {
-	host := t.ComputerName
-	if t.URI != nil {
-		host = t.URI.Hostname()
-	}
-	d, err := c.Find(ctx, host)
-	if errors.Is(err, directory.ErrNotFound) {
-		return nil, fmt.Errorf("%s: %w", host, hostcmd.ErrUnknownHost)
-	}
-	if err != nil {
-		return nil, err
-	}
-	who, err := signIn(ctx, d, t.Credential)
-	if err != nil {
-		return nil, err
-	}
-	orgs, err := d.Store.OrganizationsAt(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range orgs {
-		if o.ID != who.Org {
-			continue
-		}
-		info := hostcmd.RemoteInfo{ComputerName: host, RunspaceID: uuid.NewString(), Configuration: t.Configuration}
-		s, err := Exchange(Config{
-			Screen: Screen{Zone: c.Screen.Zone, Prompt: c.Screen.Prompt}, Deployment: d, Now: c.Now, Host: host, User: who.Name, RunspaceID: info.RunspaceID,
-		}, o, As(d, who.Name))
-		if err != nil {
-			return nil, err
-		}
-		return hostcmd.InProcess(s.Session, info), nil
-	}
-	return nil, fmt.Errorf("%s: %w: %s belongs to no organization there", host, admin.ErrSignIn, who.Name)
 }

@@ -230,7 +230,7 @@ func (b *binding) positional(rest []argument) error {
 				items = append(items, a.value)
 			}
 			v := any(object.NewArray(items...))
-			if len(items) == 1 {
+			if len(items) == 1 && !p.Whole {
 				v = items[0]
 			}
 			if err := b.set(p, v); err != nil {

@@ -74,6 +74,7 @@ type Param struct {
 	Mandatory             bool
 	Position              int // -1: by name only
 	ByValue, ByName, Rest bool
+	Whole                 bool     // with Rest: one value that is a collection stays one value
 	Sets                  []string // empty: all
 	Values                []string
 	AllowNull, AllowEmpty bool

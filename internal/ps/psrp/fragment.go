@@ -75,6 +75,9 @@ func (o *Outbox) Take(room, limit int) []byte {
 	return b
 }
 
+// Taken reports whether Take gave all that waits.
+func (o *Outbox) Taken() bool { return o.taken.message == len(o.queue) }
+
 // Commit forgets what Take returned last: it has arrived.
 func (o *Outbox) Commit() {
 	for _, m := range o.queue[:o.taken.message] {

@@ -220,9 +220,11 @@ func TestCommandArguments(t *testing.T) {
 		`<Obj RefId="12" N="MergeMyResult"><I32>2</I32><TN RefId="4"><T>System.Management.Automation.Runspaces.PipelineResultTypes</T><T>System.Enum</T><T>System.ValueType</T><T>System.Object</T></TN><ToString>Error</ToString></Obj><I32 N="MergeToResult">1</I32><Ref RefId="12" N="MergeError" />` +
 		`<Obj N="Args" RefId="10"><LST><Obj RefId="11"><MS><S N="N">Identity</S><S N="V">Exchange*</S></MS></Obj><Obj RefId="15"><MS><S N="N">-ErrorAction:</S><S N="V">Stop</S></MS></Obj>` +
 		`<Obj RefId="13"><MS><Nil N="N"/><S N="V">pos1</S></MS></Obj><Obj RefId="14"><MS><S N="N">Verbose</S><B N="V">true</B></MS></Obj>` +
-		`<Obj RefId="16"><MS><S N="N">Force</S><Obj N="V" RefId="17"><TN RefId="7"><T>System.Management.Automation.SwitchParameter</T><T>System.ValueType</T><T>System.Object</T></TN><ToString>True</ToString><Props><B N="IsPresent">true</B></Props></Obj></MS></Obj></LST></Obj></MS></Obj>`
+		`<Obj RefId="16"><MS><S N="N">Force</S><Obj N="V" RefId="17"><TN RefId="7"><T>System.Management.Automation.SwitchParameter</T><T>System.ValueType</T><T>System.Object</T></TN><ToString>True</ToString><Props><B N="IsPresent">true</B></Props></Obj></MS></Obj>` +
+		`<Obj RefId="18"><MS><S N="N">-All</S><Nil N="V"/></MS></Obj></LST></Obj></MS></Obj>`
 	want := Command{Name: "Get-X", Merge: Merge{My: ErrorStream, To: OutputStream, Error: ErrorStream}, Arguments: []Argument{
-		{"Identity", "Exchange*"}, {"ErrorAction", "Stop"}, {"", "pos1"}, {"Verbose", true}, {"Force", object.Switch(true)}}}
+		{Name: "Identity", Value: "Exchange*"}, {Name: "ErrorAction", Value: "Stop"}, {Value: "pos1"}, {Name: "Verbose", Value: true}, {Name: "Force", Value: object.Switch(true)},
+		{Name: "All", Alone: true}}}
 	if diff := cmp.Diff(want, parseCommand(decode(t, []byte(text)))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -29,6 +29,9 @@ type Command struct {
 type Argument struct {
 	Name  string
 	Value any
+	// Alone says that the name stands by itself: it is a switch, or the next
+	// argument is its value. Who binds it knows.
+	Alone bool
 }
 
 // A Merge says where the streams of a command go.
@@ -109,6 +112,9 @@ func (c *Command) bag(protocol object.Version) *clixml.Bag {
 		if a.Name != "" {
 			name = a.Name
 		}
+		if a.Alone { // as PowerShell writes what it has taken apart
+			name = "-" + a.Name
+		}
 		args.Items = append(args.Items, new(clixml.Bag).Add("N", name).Add("V", a.Value))
 	}
 	b := new(clixml.Bag).Add("Cmd", c.Name).Add("IsScript", c.Script).Add("UseLocalScope", nil)
@@ -159,7 +165,9 @@ func parseCommand(v any) Command {
 	}
 	for _, a := range f.list("Args") {
 		x := fieldsOf(a)
-		c.Arguments = append(c.Arguments, Argument{strings.TrimSuffix(strings.TrimPrefix(x.text("N"), "-"), ":"), x.any("V")})
+		name, v := x.text("N"), x.any("V")
+		alone := strings.HasPrefix(name, "-") && !strings.HasSuffix(name, ":") && v == nil
+		c.Arguments = append(c.Arguments, Argument{strings.TrimSuffix(strings.TrimPrefix(name, "-"), ":"), v, alone})
 	}
 	return c
 }

@@ -148,9 +148,13 @@ func (m *mounted) serveRoute(route Route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		st := stateOf(r.Context())
 		st.setRoute(route.Name)
+		slots := m.slots
+		if route.Waits {
+			slots = make(chan struct{}, 1)
+		}
 		select {
-		case m.slots <- struct{}{}:
-			defer func() { <-m.slots }()
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
 		default:
 			// EWS reference 1.1, Busy: clients wait and come again.
 			m.Metrics.refuse()

@@ -11,4 +11,7 @@ type Route struct {
 	Pattern string // of net/http.ServeMux; the path in lower case, for the request's is folded
 	Handler Handler
 	Name    string // for logs and metrics: from a closed set
+	// Waits says that the requests wait for something to happen, and that the
+	// handler bounds their number itself: they do not count as worked on.
+	Waits bool
 }

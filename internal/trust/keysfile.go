@@ -18,7 +18,7 @@ import (
 	"fmt"
 	"hash"
 
-	"golang.org/x/crypto/pkcs12"
+	"software.sslmate.com/src/go-pkcs12"
 
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/jose"
@@ -38,8 +38,8 @@ const (
 
 // ReadKeyFile reads a certificate, and its private key when there is one: PEM with
 // CERTIFICATE and PRIVATE KEY, ENCRYPTED PRIVATE KEY (PKCS#8, PBES2 with AES) or
-// RSA or EC PRIVATE KEY; PKCS#12 (.pfx) in the form that Windows writes by
-// default; or DER. The certificate is the one of the key, else the only one.
+// RSA or EC PRIVATE KEY; PKCS#12 (.pfx), with the encryption of Windows' default or
+// AES; or DER. The certificate is the one of the key, else the only one.
 func ReadKeyFile(data []byte, password string) (directory.Certificate, error) {
 	fail := func(format string, args ...any) (directory.Certificate, error) {
 		return directory.Certificate{}, fmt.Errorf("%w: %w", ErrKeyFile, fmt.Errorf(format, args...))
@@ -124,7 +124,10 @@ func readPKCS12(data []byte, password string) ([]*pem.Block, error) {
 	if rest, err := asn1.Unmarshal(data, &outer); err != nil || len(rest) > 0 || outer.Tag != asn1.TagSequence {
 		return nil, errors.New("it is neither PEM, PKCS#12 nor a DER certificate")
 	}
-	blocks, err := pkcs12.ToPEM(data, password)
+	if !fewRounds(data, 0) {
+		return nil, fmt.Errorf("its password would have to be hashed more than %d times", maxPBKDF2Rounds)
+	}
+	blocks, err := pkcs12.ToPEM(data, password) //nolint:staticcheck // its blocks are for nobody else
 	switch unknown := pkcs12.NotImplementedError(""); {
 	case err == nil && len(blocks) <= maxKeyFileBlocks:
 		return blocks, nil
@@ -136,6 +139,33 @@ func readPKCS12(data []byte, password string) ([]*pem.Block, error) {
 		return nil, errors.New("its PKCS#12 uses encryption that is not read here: turn it into PEM with: openssl pkcs12 -in FILE -out FILE.pem")
 	}
 	return nil, errors.New("it is no PKCS#12 file that can be read")
+}
+
+// fewRounds looks at all derivations of keys in a PKCS#12 file: their parameters
+// are a salt and a number of rounds, one after the other (RFC 7292 B, C; RFC 8018
+// A.2). What cannot be read is for others to refuse.
+func fewRounds(der []byte, depth int) bool {
+	const deep = 16
+	salt := false
+	for len(der) > 0 && depth < deep {
+		var v asn1.RawValue
+		rest, err := asn1.Unmarshal(der, &v)
+		if err != nil {
+			return true
+		}
+		der = rest
+		var rounds int64
+		if salt && v.Class == asn1.ClassUniversal && v.Tag == asn1.TagInteger {
+			if _, err := asn1.Unmarshal(v.FullBytes, &rounds); err != nil || rounds > maxPBKDF2Rounds {
+				return false
+			}
+		}
+		salt = v.Class == asn1.ClassUniversal && v.Tag == asn1.TagOctetString
+		if (v.IsCompound || salt) && !fewRounds(v.Bytes, depth+1) {
+			return false
+		}
+	}
+	return true
 }
 
 func readBlocks(blocks []*pem.Block, password string) (certs []*x509.Certificate, key *fileKey, err error) {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -83,13 +84,16 @@ func TestReadKeyFile(t *testing.T) {
 		{"the certificate of the key is taken from a chain", "", join(asPEM("CERTIFICATE", other.cert.DER), cert, key), org.cert.Thumbprint, true, ""},
 		{"encrypted PKCS#8", "pass word", sealed, org.cert.Thumbprint, true, ""},
 		{"encrypted PKCS#8 of OpenSSL", "contoso", readTestdata(t, "sealed.pem"), "4696259274626E75C65E2C697295A2E27EBEB733", true, ""},
+		{"PKCS#12 with AES", "contoso", readTestdata(t, "aes.pfx"), "4696259274626E75C65E2C697295A2E27EBEB733", true, ""},
 		{"PKCS#12 of Windows", "contoso", readTestdata(t, "windows.pfx"), "4696259274626E75C65E2C697295A2E27EBEB733", true, ""},
 
 		{"nothing", "", nil, "", false, "neither PEM"},
 		{"other bytes", "", []byte("hello"), "", false, "neither PEM"},
 		{"bytes after PKCS#12", "contoso", append(readTestdata(t, "windows.pfx"), 0), "", false, "neither PEM"},
 		{"PKCS#12 with another password", "Contoso", readTestdata(t, "windows.pfx"), "", false, "password is wrong"},
-		{"PKCS#12 with AES", "contoso", readTestdata(t, "aes.pfx"), "", false, "openssl pkcs12"},
+		{"PKCS#12 with AES and another password", "Contoso", readTestdata(t, "aes.pfx"), "", false, "password is wrong"},
+		{"PKCS#12 with endless rounds", "contoso", endless(t, readTestdata(t, "windows.pfx")), "", false, "more than 2000000 times"},
+		{"PKCS#12 with AES and endless rounds", "contoso", endless(t, readTestdata(t, "aes.pfx")), "", false, "more than 2000000 times"},
 		{"encrypted PKCS#8 without password", "", sealed, "", false, "give the password"},
 		{"encrypted PKCS#8 with another password", "password", sealed, "", false, "password is wrong"},
 		{"a key without certificate", "", key, "", false, "no certificate"},
@@ -210,4 +214,26 @@ func FuzzReadKeyFile(f *testing.F) {
 			t.Error("the thumbprint is another certificate's")
 		}
 	})
+}
+
+// endless makes every number of rounds of a PKCS#12 file, 2000 or 2048, a large one
+// of as many bytes.
+func endless(t *testing.T, pfx []byte) []byte {
+	t.Helper()
+	out := slices.Clone(pfx)
+	for _, rounds := range [][]byte{{2, 2, 0x07, 0xd0}, {2, 2, 0x08, 0x00}} {
+		for at := bytes.Index(out, rounds); at >= 0; at = bytes.Index(out, rounds) {
+			// Four bytes are needed for a large number: they come from the salt before it.
+			salt := out[:at]
+			n := bytes.LastIndex(salt, []byte{4, byte(8)})
+			if n != at-10 {
+				t.Fatalf("no salt of 8 bytes before the rounds at %d", at)
+			}
+			copy(out[n:], []byte{4, 6, 1, 2, 3, 4, 5, 6, 2, 4, 0x7f, 0xff, 0xff, 0xff})
+		}
+	}
+	if bytes.Equal(out, pfx) {
+		t.Fatal("no rounds were found")
+	}
+	return out
 }

@@ -45,7 +45,7 @@ func (x *exchange) certificates() []entry {
 		{in: premises, Command: interp.Command{
 			Name: "Import-ExchangeCertificate", New: func() interp.Cmdlet { return &importCertificate{x: x} }, ShouldProcess: true,
 			Synopsis: "Puts a certificate that was made elsewhere into this organization's store, with its private key.",
-			Description: "FileData is PEM (PKCS#8 keys, also encrypted), PKCS#12 as Windows writes it by default, or DER. The key is kept encrypted. " +
+			Description: "FileData is PEM (PKCS#8 keys, also encrypted), PKCS#12, or DER. The key is kept encrypted. " +
 				"With PrivateKeyExportable it can be exported again; else it never leaves the store. Set-AuthConfig puts the certificate to use.",
 			Examples: []string{`Import-ExchangeCertificate -FileData ([System.IO.File]::ReadAllBytes('C:\OAuthConfig\auth.pfx')) -Password (Read-Host -AsSecureString)`},
 			Links:    []string{"Export-ExchangeCertificate", "Set-AuthConfig"},

@@ -64,6 +64,7 @@ type Settings struct {
 	Body                 int64         // bytes of a request; 0: the servers' defaults
 	Mailboxes            int           // of one question; 0: 100
 	InFlight             int           // requests at once; 0: mount's default
+	CacheBytes           int           // of calendars (two thirds) and the directory in memory; 0: the stores' defaults
 	MetadataRefresh      time.Duration // of each AuthServer; 0: 8 hours
 	TokenReuse           time.Duration // by the authority; 0: 5 minutes, negative: never
 	TrustedProxies       []netip.Prefix
@@ -103,7 +104,7 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 	if set.Ticks == nil {
 		set.Ticks = trust.MachineTicks
 	}
-	store, err := sqlitestore.Open(ctx, set.StorePath, sqlitestore.Options{Now: set.Now, SealKey: set.SealKey, Log: set.Log})
+	store, err := sqlitestore.Open(ctx, set.StorePath, sqlitestore.Options{Now: set.Now, SealKey: set.SealKey, Log: set.Log, CacheBytes: set.CacheBytes / 3})
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 		return nil, err
 	}
 	d.refusals = newRefusals(d.damper, set.Log, set.Registerer)
-	if d.calendars, err = calstore.New(calstore.Config{Store: store, Now: set.Now, Log: set.Log}); err != nil {
+	if d.calendars, err = calstore.New(calstore.Config{Store: store, Now: set.Now, Log: set.Log, CacheBytes: set.CacheBytes * 2 / 3}); err != nil {
 		return nil, err
 	}
 	if d.tokens, err = trust.NewTokens(trust.TokensConfig{Endpoint: authority, Now: set.Now, Log: set.Log}); err != nil {

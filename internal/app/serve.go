@@ -125,7 +125,7 @@ func SettingsOf(cfg *config.Config, log *slog.Logger) (Settings, error) {
 		StorePath: cfg.Store.Path, SealKey: key, Roles: cfg.Node.Roles, Now: time.Now, Log: log,
 		Dial:    safehttp.Config{Roots: roots, ConnectTo: cfg.ConnectTo, AllowPrivate: cfg.AllowPrivateNetworks, Proxy: proxy},
 		Timeout: cfg.Limits.Deadline, PeerTimeout: cfg.Limits.PeerDeadline, PeerBody: int64(cfg.Limits.PeerBodyBytes), Body: int64(cfg.Limits.BodyBytes),
-		Mailboxes: cfg.Limits.Mailboxes, InFlight: cfg.Limits.InFlight, MetadataRefresh: cfg.MetadataRefresh, TokenReuse: tokenReuse(cfg.TokenReuse), TrustedProxies: cfg.TrustedProxies,
+		Mailboxes: cfg.Limits.Mailboxes, InFlight: cfg.Limits.InFlight, CacheBytes: cfg.Limits.CacheBytes, MetadataRefresh: cfg.MetadataRefresh, TokenReuse: tokenReuse(cfg.TokenReuse), TrustedProxies: cfg.TrustedProxies,
 		UserIssuers: cfg.UserIssuers(), ClientCertificates: cfg.TLS.ClientCertificates,
 	}, nil
 }

@@ -197,6 +197,9 @@ type Limits struct {
 	PeerDeadline time.Duration `yaml:"peer_deadline" default:"20s"`
 	// InFlight is how many requests are worked on at once; one more is answered 503.
 	InFlight int `yaml:"in_flight" default:"512"`
+	// CacheBytes is what is kept in memory of calendars (two thirds), mailboxes and
+	// accounts, so that questions need not read the store; 1 MiB to 64 GiB.
+	CacheBytes int `yaml:"cache_bytes" default:"50331648"`
 }
 
 // Log says what is written to standard error.

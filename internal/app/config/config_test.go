@@ -96,7 +96,7 @@ func TestLoadMinimal(t *testing.T) {
 		OpsListen:       "127.0.0.1:9443",
 		Store:           config.Store{Path: filepath.Join(dir, "busybridge.db")},
 		SealKeyFile:     filepath.Join(dir, "seal.key"),
-		Limits:          config.Limits{BodyBytes: 4 << 20, PeerBodyBytes: 8 << 20, Mailboxes: 100, Deadline: 25 * time.Second, PeerDeadline: 20 * time.Second, InFlight: 512},
+		Limits:          config.Limits{BodyBytes: 4 << 20, PeerBodyBytes: 8 << 20, Mailboxes: 100, Deadline: 25 * time.Second, PeerDeadline: 20 * time.Second, InFlight: 512, CacheBytes: 48 << 20},
 		MetadataRefresh: 8 * time.Hour, TokenReuse: 5 * time.Minute,
 		Log: config.Log{Level: "info", Format: "json"},
 	}

@@ -289,6 +289,7 @@ func (ch *checker) limits() {
 	ch.between("limits.peer_body_bytes", l.PeerBodyBytes, 64<<10, 256<<20)
 	ch.between("limits.mailboxes", l.Mailboxes, 1, 100)
 	ch.between("limits.in_flight", l.InFlight, 1, 1<<16)
+	ch.between("limits.cache_bytes", l.CacheBytes, 1<<20, 64<<30)
 	ch.duration("limits.deadline", l.Deadline, time.Second, 2*time.Minute)
 	ch.duration("limits.peer_deadline", l.PeerDeadline, time.Second, 2*time.Minute)
 	if l.PeerDeadline > l.Deadline {

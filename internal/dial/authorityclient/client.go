@@ -154,10 +154,6 @@ func (c *Client) do(ctx context.Context, method, address, accept, form, correlat
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err == nil {
-		// A server that notices that it is given up may still end its answer.
-		err = ctx.Err()
-	}
 	switch {
 	case err != nil:
 		return nil, resp.StatusCode, err

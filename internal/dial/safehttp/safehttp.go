@@ -167,7 +167,7 @@ func Client(rt http.RoundTripper, cfg Config) *http.Client {
 		hosts[dialAddr(&url.URL{Scheme: "https", Host: h})] = true
 	}
 	return &http.Client{
-		Transport: rt,
+		Transport: punctual{rt},
 		Timeout:   or(cfg.Timeout, DefaultTimeout),
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if err := checkURL(r.URL); err != nil {
@@ -216,6 +216,39 @@ func checkURL(u *url.URL) error {
 		return errors.New("URL carries credentials")
 	}
 	return nil
+}
+
+// punctual makes an error of an answer that ends after its request was given up. A
+// server that notices that may still end it well, and what came would look whole.
+type punctual struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (p punctual) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := p.RoundTripper.RoundTrip(r)
+	if err == nil {
+		resp.Body = &punctualBody{resp.Body, r.Context()}
+	}
+	return resp, err
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (p punctual) CloseIdleConnections() {
+	if c, ok := p.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+type punctualBody struct {
+	io.ReadCloser
+	ctx context.Context // of the request
+}
+
+func (b *punctualBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) && b.ctx.Err() != nil {
+		err = b.ctx.Err()
+	}
+	return n, err
 }
 
 // ReadBody reads the whole body and closes it. More than limit bytes are

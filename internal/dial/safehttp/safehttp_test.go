@@ -554,3 +554,38 @@ func TestPublic(t *testing.T) {
 		t.Error("the zero address is public")
 	}
 }
+
+type answering func(*http.Request) (*http.Response, error)
+
+func (f answering) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// An answer that ends after its request was given up is not taken for whole.
+func TestAnswerThatEndsTooLate(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		rt := answering(func(*http.Request) (*http.Response, error) {
+			body, end := io.Pipe()
+			go func() {
+				io.WriteString(end, "half")
+				if late {
+					cancel()
+				}
+				end.Close() // well, as far as the reader can see
+			}()
+			return &http.Response{StatusCode: http.StatusOK, Body: body, ContentLength: -1}, nil
+		})
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://mail.contoso.com/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := safehttp.Client(rt, safehttp.Config{}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := safehttp.ReadBody(resp, 100)
+		if late && !errors.Is(err, context.Canceled) || !late && (err != nil || string(b) != "half") {
+			t.Errorf("late %v: %q, %v", late, b, err)
+		}
+	}
+}

@@ -162,14 +162,7 @@ func (s *Server) signedIn(w http.ResponseWriter, r *http.Request) *callers.Calle
 		s.cfg.Auth.Challenge(w, r, err)
 		return nil
 	}
-	who := ""
-	switch {
-	case c.Account != nil:
-		who = c.Account.UserName
-	case c.Partner != nil:
-		who = c.Partner.ApplicationID + "@" + c.Partner.Realm
-	}
-	mount.AddAttrs(r.Context(), slog.String(mount.KeyOrg, string(c.Org.ID)), slog.String(mount.KeyCaller, who))
+	mount.AddAttrs(r.Context(), slog.String(mount.KeyOrg, string(c.Org.ID)), slog.String(mount.KeyCaller, c.Name()))
 	return c
 }
 

@@ -132,3 +132,14 @@ type Caller struct {
 	Recipient     *directory.Recipient // the caller's own mailbox or mail user; nil if none
 	Partner       *trust.Caller        // nil for a user
 }
+
+// Name is who asks, for logs: a user name, or an application and its realm.
+func (c *Caller) Name() string {
+	switch {
+	case c.Partner != nil:
+		return c.Partner.ApplicationID + "@" + c.Partner.Realm
+	case c.Account != nil:
+		return c.Account.UserName
+	}
+	return ""
+}

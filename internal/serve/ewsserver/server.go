@@ -193,18 +193,8 @@ func (s *Server) authenticate(r *http.Request) (*callers.Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	mount.AddAttrs(r.Context(), slog.String(mount.KeyOrg, string(caller.Org.ID)), slog.String(mount.KeyCaller, nameOf(caller)))
+	mount.AddAttrs(r.Context(), slog.String(mount.KeyOrg, string(caller.Org.ID)), slog.String(mount.KeyCaller, caller.Name()))
 	return caller, nil
-}
-
-func nameOf(c *callers.Caller) string {
-	switch {
-	case c.Partner != nil:
-		return c.Partner.ApplicationID + "@" + c.Partner.Realm
-	case c.Account != nil:
-		return c.Account.UserName
-	}
-	return ""
 }
 
 // xmlType: requests in a form that a web page can make a browser send are

@@ -110,14 +110,7 @@ func (s *Server) answered(op func(*call) ([]byte, string, error)) mount.Handler 
 		if c.caller, err = s.cfg.Auth.Authenticate(r); err != nil {
 			return c.refuse(w, err)
 		}
-		who := ""
-		switch {
-		case c.caller.Partner != nil:
-			who = c.caller.Partner.ApplicationID + "@" + c.caller.Partner.Realm
-		case c.caller.Account != nil:
-			who = c.caller.Account.UserName
-		}
-		mount.AddAttrs(r.Context(), slog.String(mount.KeyOrg, string(c.caller.Org.ID)), slog.String(mount.KeyCaller, who))
+		mount.AddAttrs(r.Context(), slog.String(mount.KeyOrg, string(c.caller.Org.ID)), slog.String(mount.KeyCaller, c.caller.Name()))
 		body, zone, err := op(c)
 		if err != nil {
 			return c.fail(w, err)

@@ -17,6 +17,9 @@ type Event struct {
 	After     string // JSON without secrets; empty: it is gone
 	Outcome   string // "done", or the error text
 	RequestID string
+	// Routine: there are many like it. It is kept at once, but a loss of power may
+	// take what was recorded after the last event or change that is not.
+	Routine bool
 }
 
 // Done is the Outcome of what was done; any other is a refusal or a failure.

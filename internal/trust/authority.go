@@ -264,7 +264,7 @@ func (a *Authority) record(ctx context.Context, g *grant, outcome string) error 
 		return err
 	}
 	e := audit.Event{At: g.now, Actor: clip(g.caller), Operation: issueToken, Object: "Token " + clip(g.req.Resource),
-		After: string(after), Outcome: outcome, RequestID: clip(g.req.CorrelationID)}
+		After: string(after), Outcome: outcome, RequestID: clip(g.req.CorrelationID), Routine: outcome == audit.Done}
 	if g.realm != nil {
 		e.Org = g.realm.ID
 	}

@@ -220,7 +220,7 @@ func (s *Store) NetworkSeen(ctx context.Context, userName string, network netip.
 // NoteNetwork keeps that the account signed in from the network. Of many
 // networks only the latest are kept. An account that is gone meanwhile has none.
 func (s *Store) NoteNetwork(ctx context.Context, userName string, network netip.Prefix, at time.Time) error {
-	err := s.tx(ctx, func(tx *sql.Tx) error {
+	err := s.tx(ctx, false, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO account_networks (user_name, network, last_seen) SELECT user_name, $2, $3 FROM accounts WHERE user_name = $1
 			ON CONFLICT (user_name, network) DO UPDATE SET last_seen = excluded.last_seen`, userName, network.String(), at.UnixMicro())
 		if err != nil {

@@ -308,7 +308,7 @@ func (s *Store) ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox
 		}
 		w.stmts[i] = stmt
 	}
-	err := s.tx(ctx, func(tx *sql.Tx) error {
+	err := s.tx(ctx, false, func(tx *sql.Tx) error {
 		w := w
 		for i, stmt := range w.stmts {
 			w.stmts[i] = tx.StmtContext(ctx, stmt)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -62,7 +63,8 @@ func (s *Store) Record(ctx context.Context, e audit.Event) (err error) {
 		r.next()
 	}()
 	ctx = context.WithoutCancel(ctx)
-	err = s.change(ctx, func(tx *Tx) error {
+	routine := !slices.ContainsFunc(batch, func(o *recordedOne) bool { return !o.event.Routine })
+	err = s.change(ctx, routine, func(tx *Tx) error {
 		for _, o := range batch {
 			if err := tx.Record(ctx, o.event); err != nil {
 				return err

@@ -75,7 +75,7 @@ func (s *sealer) open(place, sealed string) ([]directory.Secret, error) {
 // checkKey writes a sealed row into a new database and opens it in an old one.
 func (s *Store) checkKey(ctx context.Context) error {
 	const name = "seal-check"
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.tx(ctx, false, func(tx *sql.Tx) error {
 		var sealed string
 		err := tx.QueryRowContext(ctx, `SELECT sealed FROM settings WHERE name = $1`, name).Scan(&sealed)
 		if errors.Is(err, sql.ErrNoRows) {

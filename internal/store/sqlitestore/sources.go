@@ -167,7 +167,7 @@ func (t *Tx) PutCalendarSource(ctx context.Context, v *directory.CalendarSource)
 // ClaimCalendarSources puts the next attempts of sources off to until, so that no
 // other process makes them too, and returns those that nobody else has claimed.
 func (s *Store) ClaimCalendarSources(ctx context.Context, list []*directory.CalendarSource, until time.Time) (ours []*directory.CalendarSource, err error) {
-	err = s.tx(ctx, func(tx *sql.Tx) error {
+	err = s.tx(ctx, false, func(tx *sql.Tx) error {
 		ours = nil
 		for _, v := range list {
 			res, err := tx.ExecContext(ctx, claimSource, until.UnixMicro(), v.Org, v.ID, v.Version, v.State.NextAttempt.UnixMicro())
@@ -193,7 +193,7 @@ func (s *Store) ClaimCalendarSources(ctx context.Context, list []*directory.Cale
 // KeepCalendarSourceStates keeps the states of sources, and forgets those that are
 // Removed. What was changed meanwhile stays as it is: it is due already.
 func (s *Store) KeepCalendarSourceStates(ctx context.Context, list []*directory.CalendarSource) error {
-	err := s.tx(ctx, func(tx *sql.Tx) error {
+	err := s.tx(ctx, false, func(tx *sql.Tx) error {
 		for _, v := range list {
 			if v.Removed {
 				if _, err := tx.ExecContext(ctx, deleteOldSource, v.Org, v.ID, v.Version); err != nil {

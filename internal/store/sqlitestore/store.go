@@ -48,11 +48,13 @@ type Options struct {
 
 // A Store is one open database. It is safe for concurrent use.
 type Store struct {
-	write  *sql.DB // one connection, transactions begin IMMEDIATE
-	read   *sql.DB // several connections, query_only
-	sealer *sealer
-	now    func() time.Time
-	log    *slog.Logger
+	write *sql.DB // one connection, transactions begin IMMEDIATE
+	// unsynced: a commit of write's connection does not wait for the disk; for who holds it.
+	unsynced bool
+	read     *sql.DB // several connections, query_only
+	sealer   *sealer
+	now      func() time.Time
+	log      *slog.Logger
 
 	stmts       statements
 	calendar    calendarStatements
@@ -248,13 +250,25 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// tx runs fn in one write transaction and commits it when fn returns nil.
-func (s *Store) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+// tx runs fn in one write transaction and commits it when fn returns nil. What is
+// routine outlives the process at once, and a loss of power when the next change
+// is kept or SQLite moves its log into the file.
+func (s *Store) tx(ctx context.Context, routine bool, fn func(*sql.Tx) error) error {
 	c, err := s.write.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	if s.unsynced != routine {
+		level := "FULL"
+		if routine {
+			level = "NORMAL"
+		}
+		if _, err := c.ExecContext(ctx, "PRAGMA synchronous="+level); err != nil {
+			return err
+		}
+		s.unsynced = routine
+	}
 	tx, err := c.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ func (s *Store) Change(ctx context.Context, fn func(*Tx) error) error {
 		s.generation.Add(1)
 		s.committing.Add(-committing)
 	}()
-	return s.change(ctx, func(tx *Tx) error {
+	return s.change(ctx, false, func(tx *Tx) error {
 		err := fn(tx)
 		if err == nil {
 			committing = 1
@@ -39,8 +39,8 @@ func (s *Store) Change(ctx context.Context, fn func(*Tx) error) error {
 	})
 }
 
-func (s *Store) change(ctx context.Context, fn func(*Tx) error) error {
-	return s.tx(ctx, func(tx *sql.Tx) error { return fn(&Tx{s: s, tx: tx, now: s.clock()}) })
+func (s *Store) change(ctx context.Context, routine bool, fn func(*Tx) error) error {
+	return s.tx(ctx, routine, func(tx *sql.Tx) error { return fn(&Tx{s: s, tx: tx, now: s.clock()}) })
 }
 
 // taken turns a broken unique key into ErrExists.

@@ -160,6 +160,7 @@ func TestNewOrganization(t *testing.T) {
 		Certificates: []directory.Certificate{{
 			Thumbprint: cert.Thumbprint, FriendlyName: "Microsoft Exchange Server Auth Certificate", DER: cert.DER, Key: cert.Key, Services: []string{"SMTP"},
 		}},
+		LinkedUsers: []directory.LinkedUser{{Common: directory.Common{Name: "Exchange Online-ApplicationAccount"}, Roles: directory.ApplicationRoles()}},
 		PartnerApplications: []directory.PartnerApplication{{
 			Common: directory.Common{Name: "Exchange Online"}, ApplicationIdentifier: directory.ExchangeAppID, UseAuthServer: true,
 			LinkedAccount: "contoso.com/Users/Exchange Online-ApplicationAccount",

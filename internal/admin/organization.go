@@ -52,9 +52,10 @@ func (s *Service) NewOrganization(ctx context.Context, actor Actor, p Organizati
 			Common: directory.Common{Name: d}, DomainName: d, DomainType: "Authoritative", Default: i == 0,
 		})
 	}
+	o.LinkedUsers = []directory.LinkedUser{{Common: directory.Common{Name: directory.ExchangeOnlineAccount}, Roles: directory.ApplicationRoles()}}
 	o.PartnerApplications = []directory.PartnerApplication{{
 		Common: directory.Common{Name: "Exchange Online"}, Enabled: o.Tenant != "", ApplicationIdentifier: directory.ExchangeAppID,
-		UseAuthServer: true, LinkedAccount: o.DefaultDomain() + "/Users/Exchange Online-ApplicationAccount",
+		UseAuthServer: true, LinkedAccount: o.CanonicalName(&o.LinkedUsers[0]),
 	}}
 	err = s.run(ctx, actor, op, sc, func(tx Tx) (outcome, error) {
 		err := tx.CreateOrganization(ctx, o)

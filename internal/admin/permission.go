@@ -103,6 +103,8 @@ var rules = map[string]rule{
 	"Remove-Account":                   byAdmin,
 	"New-ManagementRoleAssignment":     byAdmin,
 	"Remove-ManagementRoleAssignment":  byAdmin,
+	"New-LinkedUser":                   byAdmin,
+	"Remove-LinkedUser":                byAdmin,
 	"Set-OrganizationConfig":           byAdmin,
 	"Set-Password":                     byUser,
 	"New-AppPassword":                  byUser,

@@ -282,6 +282,14 @@ func (w *world) operations() []operation {
 			return what(w.RemoveMailboxFolderPermission(ctx, a, org, "x", "Default"))
 		}, ""},
 		{"NewAccount", func(ctx c, a a, org o, _ string) error { return what(w.NewAccount(ctx, a, org, admin.AccountParams{})) }, ""},
+		{"NewLinkedUser", func(ctx c, a a, org o, _ string) error { return what(w.NewLinkedUser(ctx, a, org, "")) }, ""},
+		{"RemoveLinkedUser", func(ctx c, a a, org o, _ string) error { return what(w.RemoveLinkedUser(ctx, a, org, "x")) }, ""},
+		{"NewApplicationRoleAssignment", func(ctx c, a a, org o, _ string) error {
+			return what(w.NewApplicationRoleAssignment(ctx, a, org, "x", directory.RoleUserApplication))
+		}, ""},
+		{"RemoveApplicationRoleAssignment", func(ctx c, a a, org o, _ string) error {
+			return what(w.RemoveApplicationRoleAssignment(ctx, a, org, "x", directory.RoleUserApplication))
+		}, ""},
 		{"SetAccount", func(ctx c, a a, org o, _ string) error {
 			return what(w.SetAccount(ctx, a, org, "alice@contoso.com", account))
 		}, ""},

@@ -200,7 +200,7 @@ func (r *oauthTest) noPermission() string {
 	if r.user() == nil {
 		what = "AppOnlyPermissions"
 	}
-	return fmt.Sprintf("the partner application %s has neither a linked account nor permissions for calendars in the organization at %s: run there Set-PartnerApplication -LinkedAccount (or -%s)", r.servicePID(), r.target.Host, what)
+	return fmt.Sprintf("the partner application %s has neither a linked account with the role UserApplication nor permissions for calendars in the organization at %s: run there Set-PartnerApplication -LinkedAccount (or -%s), or New-ManagementRoleAssignment -Role UserApplication for the linked account", r.servicePID(), r.target.Host, what)
 }
 
 // failed judges a request that had no answer: no token could be had, or no connection.

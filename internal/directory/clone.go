@@ -14,6 +14,7 @@ func (o *Organization) Clone() *Organization {
 	c.PartnerApplications = cloneEach(o.PartnerApplications, func(p *PartnerApplication) {
 		own(&p.CertificateStrings, &p.PendingCertificateStrings, &p.DelegateStrings, &p.AppOnlyPermissions, &p.ActAsPermissions)
 	})
+	c.LinkedUsers = cloneEach(o.LinkedUsers, func(u *LinkedUser) { own(&u.Roles) })
 	c.Connectors = cloneEach(o.Connectors, func(k *IntraOrganizationConnector) { own(&k.TargetAddressDomains) })
 	c.Relationships = cloneEach(o.Relationships, func(r *OrganizationRelationship) { own(&r.DomainNames) })
 	c.AddressSpaces = cloneEach(o.AddressSpaces, func(a *AvailabilityAddressSpace) { a.Password = slices.Clone(a.Password) })

@@ -3,6 +3,7 @@ package directory
 import (
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"busybridge/internal/freebusy"
@@ -44,6 +45,7 @@ type Organization struct {
 	Certificates        []Certificate
 	AuthServers         []AuthServer
 	PartnerApplications []PartnerApplication
+	LinkedUsers         []LinkedUser
 	Connectors          []IntraOrganizationConnector
 	Relationships       []OrganizationRelationship
 	AddressSpaces       []AvailabilityAddressSpace
@@ -143,6 +145,43 @@ type PartnerApplication struct {
 	IssuerIdentifier                    string
 	AppOnlyPermissions                  []string
 	ActAsPermissions                    []string
+}
+
+// A LinkedUser stands for applications: a disabled account, with which nobody signs
+// in. Its roles are what the applications may do whose LinkedAccount it is
+// (oauth-s2s reference 4.6).
+type LinkedUser struct {
+	Common
+	Roles []string // of ApplicationRoles
+}
+
+// ExchangeOnlineAccount is the name of the linked user of the application Exchange Online.
+const ExchangeOnlineAccount = "Exchange Online-ApplicationAccount"
+
+// RoleUserApplication lets an application act as a user, with the user's rights.
+const RoleUserApplication = "UserApplication"
+
+// ApplicationRoles are the roles of linked users. Only RoleUserApplication has a
+// meaning of its own here: any of them lets an application ask without a user.
+func ApplicationRoles() []string {
+	return []string{RoleUserApplication, "ArchiveApplication", "LegalHoldApplication", "Mailbox Search",
+		"TeamMailboxLifecycleApplication", "MailboxSearchApplication", "MeetingGraphApplication"}
+}
+
+// CanonicalName is how a PartnerApplication names a linked user of o.
+func (o *Organization) CanonicalName(u *LinkedUser) string {
+	return o.DefaultDomain() + "/Users/" + u.Name
+}
+
+// LinkedUser is the one of that name, canonical name (of any container) or GUID; nil: none.
+func (o *Organization) LinkedUser(identity string) *LinkedUser {
+	name := identity[strings.LastIndex(identity, "/")+1:]
+	for i := range o.LinkedUsers {
+		if u := &o.LinkedUsers[i]; strings.EqualFold(u.Name, name) || strings.EqualFold(u.GUID, identity) {
+			return u
+		}
+	}
+	return nil
 }
 
 // An IntraOrganizationConnector sends questions for its domains to a discovery

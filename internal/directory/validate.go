@@ -39,6 +39,7 @@ func (o *Organization) Validate() error {
 	o.checkAuthConfig(c)
 	o.checkAuthServers(c)
 	o.checkPartnerApplications(c)
+	o.checkLinkedUsers(c)
 	o.checkConnectors(c)
 	o.checkRelationships(c)
 	o.checkAddressSpaces(c)
@@ -227,6 +228,9 @@ func (o *Organization) checkPartnerApplications(c *checker) {
 		c.realm("ApplicationIdentifier", p.ApplicationIdentifier)
 		c.realm("Realm", p.Realm)
 		c.realm("IssuerIdentifier", p.IssuerIdentifier)
+		if p.LinkedAccount != "" && o.LinkedUser(p.LinkedAccount) == nil {
+			c.bad("LinkedAccount", p.LinkedAccount, "is no linked user of the organization: Get-User shows them, New-LinkedUser makes one")
+		}
 		c.https("AuthMetadataURL", p.AuthMetadataURL, false)
 		c.certificates("CertificateStrings", p.CertificateStrings, true)
 		c.certificates("PendingCertificateStrings", p.PendingCertificateStrings, true)
@@ -241,6 +245,18 @@ func (o *Organization) checkPartnerApplications(c *checker) {
 			c.bad("Realm", "", "direct trust needs a realm")
 		case !p.UseAuthServer && p.Enabled && len(p.CertificateStrings) == 0:
 			c.bad("CertificateStrings", "", "direct trust needs certificates")
+		}
+	}
+}
+
+func (o *Organization) checkLinkedUsers(c *checker) {
+	common := named(c, "linked user")
+	for i := range o.LinkedUsers {
+		u, own := &o.LinkedUsers[i], once{}
+		common(&u.Common)
+		for _, r := range u.Roles {
+			c.oneOf("Roles", r, ApplicationRoles()...)
+			own.add(c, "Roles", r, r, "this linked user already")
 		}
 	}
 }

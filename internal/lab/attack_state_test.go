@@ -88,6 +88,9 @@ func worldAttacks() []attack {
 			p.UseAuthServer, p.Realm, p.CertificateStrings = false, s.other, []string{s.partner.base64()}
 		})},
 		{name: "A37 no linked account, no permission", tries: both(refused(2000008)), with: on(func(_ *scene, o *directory.Organization) { exchangeOnline(o).LinkedAccount = "" })},
+		{name: "A37 a linked account without UserApplication", tries: []try{{"act-as", same, refused(2000008)}, {"app-only", appOnly, accepted}},
+			with: on(func(_ *scene, o *directory.Organization) { o.LinkedUsers[0].Roles = []string{"ArchiveApplication"} })},
+		{name: "A37 a linked account without roles", tries: both(refused(2000008)), with: on(func(_ *scene, o *directory.Organization) { o.LinkedUsers[0].Roles = nil })},
 		{name: "A37 permissions of other things", tries: both(refused(2000008)), with: on(func(_ *scene, o *directory.Organization) {
 			p := exchangeOnline(o)
 			p.LinkedAccount, p.ActAsPermissions, p.AppOnlyPermissions = "", []string{"Mail.Read", "MyCalendars.Read"}, []string{"Mail.Read", "Calendars"}
@@ -102,6 +105,7 @@ func worldAttacks() []attack {
 		{name: "A47 a token that is known, then its key goes", tries: after("again", refused(2000000), func(s *scene) { replaceAuthorityKey(s.t.(*testing.T), s) })},
 		{name: "A47 a token that is known, then the application is disabled", tries: after("again", refused(2000006), premises(func(_ *scene, o *directory.Organization) { exchangeOnline(o).Enabled = false }))},
 		{name: "A47 a token that is known, then its account goes", tries: after("again", refused(2000008), premises(func(_ *scene, o *directory.Organization) { exchangeOnline(o).LinkedAccount = "" }))},
+		{name: "A47 a token that is known, then the roles of its account go", tries: after("again", refused(2000008), premises(func(_ *scene, o *directory.Organization) { o.LinkedUsers[0].Roles = nil }))},
 		{name: "A47 a token that is known, then OAuth is switched off", tries: after("again", want{status: http.StatusUnauthorized, noOAuth: true}, premises(func(_ *scene, o *directory.Organization) {
 			for i := range o.Servers {
 				o.Servers[i].OAuthAuthentication = false

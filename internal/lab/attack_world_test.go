@@ -223,6 +223,7 @@ func newScene(t *testing.T, edition string) *scene {
 			Common: directory.Common{Name: "Northwind"}, Enabled: true, ApplicationIdentifier: directory.ExchangeAppID, Realm: partnerRealm,
 			CertificateStrings: []string{s.partner.base64()}, LinkedAccount: domain + "/Users/Northwind",
 		})
+		o.LinkedUsers = append(o.LinkedUsers, directory.LinkedUser{Common: directory.Common{Name: "Northwind"}, Roles: directory.ApplicationRoles()})
 		o.AcceptedDomains = append(o.AcceptedDomains, directory.AcceptedDomain{
 			Common: directory.Common{Name: "lab"}, DomainName: "*.lab." + domain, DomainType: "Authoritative"})
 	})
@@ -265,7 +266,8 @@ func (s *scene) change(t testing.TB, at deploymentName, org directory.OrgID, fn 
 	if strings.Contains(t.Name(), "/") {
 		t.Cleanup(func() {
 			set(context.Background(), func(o *directory.Organization) {
-				o.AuthServers, o.PartnerApplications, o.AcceptedDomains, o.Servers = before.AuthServers, before.PartnerApplications, before.AcceptedDomains, before.Servers
+				o.AuthServers, o.PartnerApplications, o.LinkedUsers = before.AuthServers, before.PartnerApplications, before.LinkedUsers
+				o.AcceptedDomains, o.Servers = before.AcceptedDomains, before.Servers
 			})
 		})
 	}

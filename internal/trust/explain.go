@@ -437,7 +437,7 @@ func advise(a *advice) []string {
 		if a.entra() {
 			return []string{"The application needs the app role full_access_as_app of this resource, and the consent of the tenant's administrator; for a signed-in user the scope EWS.AccessAsUser.All."}
 		}
-		return []string{fmt.Sprintf("Give the application a linked account or permissions: Set-PartnerApplication %s -LinkedAccount DOMAIN/Users/NAME, or -ActAsPermissions Calendars.Read (for users), -AppOnlyPermissions Calendars.Read (without).", quoted(a.seen.partner))}
+		return []string{fmt.Sprintf("Give the application a linked account with the role UserApplication, or permissions: Set-PartnerApplication %s -LinkedAccount NAME and New-ManagementRoleAssignment -Role UserApplication -User NAME, or -ActAsPermissions Calendars.Read (for users), -AppOnlyPermissions Calendars.Read (without).", quoted(a.seen.partner))}
 	}
 	return nil
 }

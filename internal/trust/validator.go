@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -241,7 +242,7 @@ func (v *Validator) validate(ctx context.Context, token, host string, idx *index
 			return nil, err
 		}
 	}
-	if !permitted(partner, c.AppOnly) { // 17
+	if !permitted(a.org, partner, c.AppOnly) { // 17
 		return nil, checkPermission.fails("", nil, partner.ApplicationIdentifier)
 	}
 	return c, nil // 18 is for the operation: Caller.AppOnly
@@ -505,6 +506,14 @@ func foreign(org *directory.Organization, names []string) bool {
 	return found
 }
 
+// linked is the linked account of an application; nil: none.
+func linked(o *directory.Organization, p *directory.PartnerApplication) *directory.LinkedUser {
+	if p.LinkedAccount == "" {
+		return nil
+	}
+	return o.LinkedUser(p.LinkedAccount)
+}
+
 func contains(names []string, name string) bool {
 	for _, n := range names {
 		if strings.EqualFold(n, name) {
@@ -514,10 +523,10 @@ func contains(names []string, name string) bool {
 	return false
 }
 
-// permitted does step 17. A linked account carries the roles of the application;
-// without one, the listed permissions must cover calendars.
-func permitted(p *directory.PartnerApplication, appOnly bool) bool {
-	if p.LinkedAccount != "" {
+// permitted does step 17: the roles of the linked account or the listed permissions
+// must cover calendars.
+func permitted(o *directory.Organization, p *directory.PartnerApplication, appOnly bool) bool {
+	if u := linked(o, p); u != nil && (slices.Contains(u.Roles, directory.RoleUserApplication) || appOnly && len(u.Roles) > 0) {
 		return true
 	}
 	list := p.ActAsPermissions

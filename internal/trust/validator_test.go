@@ -334,6 +334,8 @@ func TestAttacks(t *testing.T) {
 			}
 			s.outer.claims["nameid"] = "alice@contoso.com" // MS-XOAUTH: the UPN
 		}},
+		{"A37 a linked account that is not there", func(s *scene) { s.org.LinkedUsers = nil }, 2000008, 17, nil},
+		{"A37 a linked account without UserApplication", func(s *scene) { s.org.LinkedUsers[0].Roles = []string{"ArchiveApplication"} }, 2000008, 17, nil},
 		{"A37 no linked account, no permissions", func(s *scene) { s.org.PartnerApplications[0].LinkedAccount = "" }, 2000008, 17,
 			func(s *scene) {
 				s.org.PartnerApplications[0].LinkedAccount = ""
@@ -450,7 +452,7 @@ func TestVectors(t *testing.T) {
 	}
 	direct := func(s *scene) {
 		s.org.PartnerApplications[1] = directory.PartnerApplication{Enabled: true, ApplicationIdentifier: exchange, Realm: "contoso.com",
-			CertificateStrings: []string{v["org-cert"]}, LinkedAccount: "x"}
+			CertificateStrings: []string{v["org-cert"]}, LinkedAccount: "Fabrikam"}
 	}
 	for _, tt := range []struct {
 		name, vector string

@@ -98,6 +98,10 @@ func onpremises() *directory.Organization {
 			CertificateStrings: []string{certKey("as").base64()},
 			AllowedAudiences:   []string{acsPID + "/" + acsHost + "@contoso.com", acsPID + "/" + acsHost + "@" + tenant},
 		}},
+		LinkedUsers: []directory.LinkedUser{
+			{Common: directory.Common{Name: directory.ExchangeOnlineAccount}, Roles: directory.ApplicationRoles()},
+			{Common: directory.Common{Name: "Fabrikam"}, Roles: []string{directory.RoleUserApplication}},
+		},
 		PartnerApplications: []directory.PartnerApplication{
 			{Common: directory.Common{Name: "Exchange Online"}, Enabled: true, ApplicationIdentifier: exchange, UseAuthServer: true,
 				LinkedAccount: "contoso.com/Users/Exchange Online-ApplicationAccount"},

@@ -91,7 +91,7 @@ type partnerFields struct {
 	AppOnlyPermissions                  []string    `ps:"AppOnlyPermissions,allownull,allowempty" help:"The permissions of tokens that speak for no user. Kept and shown, as ActAsPermissions."`
 	Enabled                             bool        `ps:"Enabled" help:"Whether its tokens are accepted. The default is True."`
 	IssuerIdentifier                    string      `ps:"IssuerIdentifier" help:"The issuer of the application's own tokens; without it, the application itself."`
-	LinkedAccount                       identity    `ps:"LinkedAccount,allownull,allowempty" help:"The account that stands for the application. Kept and shown."`
+	LinkedAccount                       identity    `ps:"LinkedAccount,allownull,allowempty" help:"The linked user that stands for the application: its roles are what the application may do. See Get-User and New-ManagementRoleAssignment."`
 }
 
 func (p *partnerFields) check(k *call) error {
@@ -101,13 +101,16 @@ func (p *partnerFields) check(k *call) error {
 	return nil
 }
 
-func (p *partnerFields) apply(k *call, v *directory.PartnerApplication) {
+func (p *partnerFields) apply(k *call, o *directory.Organization, v *directory.PartnerApplication) {
 	assign(k, "AcceptSecurityIdentifierInformation", &v.AcceptSecurityIdentifierInformation, p.AcceptSecurityIdentifierInformation)
 	assign(k, "ActAsPermissions", &v.ActAsPermissions, p.ActAsPermissions)
 	assign(k, "AppOnlyPermissions", &v.AppOnlyPermissions, p.AppOnlyPermissions)
 	assign(k, "Enabled", &v.Enabled, p.Enabled)
 	assign(k, "IssuerIdentifier", &v.IssuerIdentifier, p.IssuerIdentifier)
 	assign(k, "LinkedAccount", &v.LinkedAccount, p.LinkedAccount.text)
+	if u := o.LinkedUser(v.LinkedAccount); v.LinkedAccount != "" && u != nil {
+		v.LinkedAccount = o.CanonicalName(u)
+	}
 }
 
 // A partnerCertificate is anyCertificate with the parameter set of this noun.
@@ -147,7 +150,7 @@ func (p *newPartnerApplication) Run(ctx context.Context, c *interp.Call) error {
 	v := directory.PartnerApplication{
 		Common: directory.Common{Name: p.Name}, Enabled: true, ApplicationIdentifier: p.ApplicationIdentifier, Realm: p.Realm, AuthMetadataURL: p.AuthMetadataURL,
 	}
-	p.apply(k, &v)
+	p.apply(k, o, &v)
 	k.about = partnerApplicationNoun.dn(o, p.Name)
 	res, err := k.Admin.PinPartnerApplication(ctx, k.actor, k.Org, v, p.Fingerprint)
 	return created(k, res, err, k.partnerApplication)
@@ -204,7 +207,7 @@ func (p *setPartnerApplication) Run(ctx context.Context, c *interp.Call) error {
 			assign(k, "Realm", &v.Realm, p.Realm)
 			assign(k, "AuthMetadataUrl", &v.AuthMetadataURL, p.AuthMetadataURL)
 			assign(k, "Name", &v.Name, p.Name)
-			p.apply(k, v)
+			p.apply(k, o, v)
 			return nil
 		})
 	})

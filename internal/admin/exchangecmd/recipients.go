@@ -34,7 +34,7 @@ func (x *exchange) recipients() []entry {
 		Description: "Objects are written as they are read, by display name.",
 		Examples:    []string{`Get-Recipient -RecipientTypeDetails MailUser -ResultSize Unlimited`, `Get-Recipient -Filter "EmailAddresses -like '*@contoso.com'"`},
 		Links:       []string{"Get-Mailbox", "Get-MailUser"},
-	}}}, x.mailboxes(), x.mailUsers(), x.users(), x.roleAssignments())
+	}}}, x.mailboxes(), x.mailUsers(), x.users(), x.linkedUserCommands(), x.roleAssignments())
 }
 
 // A recipientID names a recipient: an identity, and for an object from the

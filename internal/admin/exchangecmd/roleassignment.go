@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"busybridge/internal/admin"
 	"busybridge/internal/directory"
 	"busybridge/internal/ps/interp"
 	"busybridge/internal/ps/object"
@@ -13,7 +14,7 @@ import (
 // roleAssignments are the cmdlets of what accounts may do.
 func (x *exchange) roleAssignments() []entry {
 	const about = "The roles are " + directory.RoleAdmin + " (everything in the organization), " + directory.RoleView + " (all that reads), " + directory.RoleImport +
-		" (write calendars of others) and " + directory.RoleImpersonation + " (ask in the name of others). No role contains another."
+		" (write calendars of others) and " + directory.RoleImpersonation + " (ask in the name of others). No role contains another. Linked users have roles of applications: UserApplication (ask as a user) and others."
 	return []entry{
 		{in: everywhere, Command: interp.Command{
 			Name: "Get-ManagementRoleAssignment", New: func() interp.Cmdlet { return &getRoleAssignment{x: x} },
@@ -36,11 +37,45 @@ func (x *exchange) roleAssignments() []entry {
 	}
 }
 
-// roles are the roles that an account can have.
-var roles = []string{directory.RoleAdmin, directory.RoleView, directory.RoleImport, directory.RoleImpersonation}
+// rolesOf are the roles that an account can have, or a linked user.
+func rolesOf(linked bool) []string {
+	if linked {
+		return directory.ApplicationRoles()
+	}
+	return []string{directory.RoleAdmin, directory.RoleView, directory.RoleImport, directory.RoleImpersonation}
+}
 
-// role is the role of that name as it is kept, "" when there is none, which has been reported.
-func (k *call) role(name string) (string, error) {
+// An assignee is who can have roles: an account or a linked user.
+type assignee struct {
+	name    string
+	roles   []string
+	enabled bool
+	linked  bool
+}
+
+func assigneeOf(a *directory.Account) *assignee { return &assignee{a.UserName, a.Roles, a.Enabled, false} }
+
+func linkedAssignee(u *directory.LinkedUser) *assignee { return &assignee{u.Name, u.Roles, true, true} }
+
+// assignees are all of the organization.
+func (k *call) assignees() (list []*assignee, accounts []*directory.Account, o *directory.Organization, err error) {
+	if accounts, err = k.Admin.Accounts(k.ctx, k.actor, k.Name(), k.Org); err != nil {
+		return nil, nil, nil, k.fail(err)
+	}
+	if o, err = k.view(); err != nil {
+		return nil, nil, nil, err
+	}
+	for _, a := range accounts {
+		list = append(list, assigneeOf(a))
+	}
+	for i := range o.LinkedUsers {
+		list = append(list, linkedAssignee(&o.LinkedUsers[i]))
+	}
+	return list, accounts, o, nil
+}
+
+// role is the role of that name as it is kept, one of those; "" when there is none, which has been reported.
+func (k *call) role(name string, roles []string) (string, error) {
 	for _, r := range roles {
 		if strings.EqualFold(r, name) {
 			return r, nil
@@ -97,32 +132,32 @@ func (p *getRoleAssignment) Run(ctx context.Context, c *interp.Call) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := k.Admin.Accounts(ctx, k.actor, k.Name(), k.Org)
+	all, accounts, o, err := k.assignees()
 	if err != nil {
-		return k.WriteError(k.fail(err))
+		return k.WriteError(err)
 	}
 	role := ""
 	if p.Role != "" {
-		if role, err = k.role(p.Role); role == "" {
+		if role, err = k.role(p.Role, slices.Concat(rolesOf(false), rolesOf(true))); role == "" {
 			return err
 		}
 	}
 	if p.RoleAssignee.given() {
-		a, err := k.account(accounts, p.RoleAssignee)
+		a, err := k.assignee(accounts, o, p.RoleAssignee)
 		if a == nil {
 			return err
 		}
-		accounts = []*directory.Account{a}
+		all = []*assignee{a}
 	}
 	found := false
-	for _, a := range accounts {
-		for _, r := range a.Roles {
-			named := directory.Common{Name: assignmentName(r, a.UserName)}
-			if role != "" && r != role || p.Enabled != nil && *p.Enabled != a.Enabled || p.Identity.given() && !p.Identity.matches(&named, "") {
+	for _, a := range all {
+		for _, r := range a.roles {
+			named := directory.Common{Name: assignmentName(r, a.name)}
+			if role != "" && r != role || p.Enabled != nil && *p.Enabled != a.enabled || p.Identity.given() && !p.Identity.matches(&named, "") {
 				continue
 			}
 			found = true
-			if err := k.Emit(k.roleAssignment(r, a.UserName, a.Enabled)); err != nil {
+			if err := k.Emit(k.roleAssignment(r, a.name, a.enabled)); err != nil {
 				return err
 			}
 		}
@@ -149,38 +184,51 @@ func (p *newRoleAssignment) Run(ctx context.Context, c *interp.Call) error {
 	if err != nil {
 		return err
 	}
-	a, role, err := k.assignee(p.Role, p.User)
+	_, accounts, o, err := k.assignees()
+	if err != nil {
+		return k.WriteError(err)
+	}
+	a, err := k.assignee(accounts, o, p.User)
 	if a == nil {
 		return err
 	}
-	if a.HasRole(role) {
-		return k.WriteError(k.record("ADObjectAlreadyExistsException", "Active Directory operation failed on %s. The object '%s' already exists.", k.Server, assignmentName(role, a.UserName)))
-	}
-	if ok, err := k.should("Adding a new assignment of role \"%s\" to user \"%s\".", role, a.UserName); !ok {
+	role, err := k.role(p.Role, rolesOf(a.linked))
+	if role == "" {
 		return err
 	}
-	res, err := k.Admin.NewManagementRoleAssignment(ctx, k.actor, k.Org, a.UserName, role)
+	if slices.Contains(a.roles, role) {
+		return k.WriteError(k.record("ADObjectAlreadyExistsException", "Active Directory operation failed on %s. The object '%s' already exists.", k.Server, assignmentName(role, a.name)))
+	}
+	if ok, err := k.should("Adding a new assignment of role \"%s\" to user \"%s\".", role, a.name); !ok {
+		return err
+	}
+	var warnings []string
+	if a.linked {
+		_, err = k.Admin.NewApplicationRoleAssignment(ctx, k.actor, k.Org, a.name, role)
+	} else {
+		var res admin.Result[*directory.Account]
+		res, err = k.Admin.NewManagementRoleAssignment(ctx, k.actor, k.Org, a.name, role)
+		warnings = res.Warnings
+	}
 	if err != nil {
 		return k.WriteError(k.fail(err))
 	}
-	if err := k.warn(res.Warnings); err != nil {
+	if err := k.warn(warnings); err != nil {
 		return err
 	}
-	return k.Emit(k.roleAssignment(role, a.UserName, a.Enabled))
+	return k.Emit(k.roleAssignment(role, a.name, a.enabled))
 }
 
-// assignee is an account and a role; nil when there is no such account or role, which has been reported.
-func (k *call) assignee(roleName string, user recipientID) (*directory.Account, string, error) {
-	accounts, err := k.Admin.Accounts(k.ctx, k.actor, k.Name(), k.Org)
-	if err != nil {
-		return nil, "", k.WriteError(k.fail(err))
+// assignee is the account or the linked user that id names; nil when there is none, which has been reported.
+func (k *call) assignee(accounts []*directory.Account, o *directory.Organization, id recipientID) (*assignee, error) {
+	if u := o.LinkedUser(id.text); u != nil {
+		return linkedAssignee(u), nil
 	}
-	role, err := k.role(roleName)
-	if role == "" {
-		return nil, "", err
+	a, err := k.account(accounts, id)
+	if a == nil {
+		return nil, err
 	}
-	a, err := k.account(accounts, user)
-	return a, role, err
+	return assigneeOf(a), nil
 }
 
 type removeRoleAssignment struct {
@@ -196,19 +244,23 @@ func (p *removeRoleAssignment) Run(ctx context.Context, c *interp.Call) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := k.Admin.Accounts(ctx, k.actor, k.Name(), k.Org)
+	all, _, _, err := k.assignees()
 	if err != nil {
-		return k.WriteError(k.fail(err))
+		return k.WriteError(err)
 	}
-	for _, a := range accounts {
-		for _, role := range a.Roles {
-			if !strings.EqualFold(assignmentName(role, a.UserName), p.Identity.text) {
+	for _, a := range all {
+		for _, role := range a.roles {
+			if !strings.EqualFold(assignmentName(role, a.name), p.Identity.text) {
 				continue
 			}
-			if ok, err := k.should("Removing the assignment of role \"%s\" to user \"%s\".", role, a.UserName); !ok {
+			if ok, err := k.should("Removing the assignment of role \"%s\" to user \"%s\".", role, a.name); !ok {
 				return err
 			}
-			res, err := k.Admin.RemoveManagementRoleAssignment(ctx, k.actor, k.Org, a.UserName, role)
+			if a.linked {
+				res, err := k.Admin.RemoveApplicationRoleAssignment(ctx, k.actor, k.Org, a.name, role)
+				return removed(k, res, err)
+			}
+			res, err := k.Admin.RemoveManagementRoleAssignment(ctx, k.actor, k.Org, a.name, role)
 			return removed(k, res, err)
 		}
 	}

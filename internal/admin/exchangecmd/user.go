@@ -13,7 +13,7 @@ import (
 func (x *exchange) users() []entry {
 	return []entry{{in: everywhere, tasks: recipientTasks, Command: interp.Command{
 		Name: "Get-User", New: func() interp.Cmdlet { return &getUser{x: x} },
-		Synopsis:    "Shows the accounts that can sign in, with or without a mailbox.",
+		Synopsis:    "Shows the accounts that can sign in, with or without a mailbox, and the linked users that stand for applications.",
 		Description: "Set-Mailbox changes the password of an account with a mailbox, and whether it may sign in; Get-ManagementRoleAssignment shows what it may do.",
 		Examples:    []string{`Get-User | Format-Table UserPrincipalName,RecipientTypeDetails,AccountDisabled`},
 		Links:       []string{"Get-Mailbox", "Enable-Mailbox", "Get-ManagementRoleAssignment"},
@@ -52,7 +52,7 @@ func (k *call) user(l *recipientLook, a *directory.Account, r *directory.Recipie
 type getUser struct {
 	x                    *exchange
 	Identity             recipientID        `ps:"Identity,position=0,pipeline=value|name,allownull,allowempty" help:"The user name, or an identity of the mailbox; all when it is left out."`
-	RecipientTypeDetails []recipientDetails `ps:"RecipientTypeDetails" help:"Only these kinds, as UserMailbox, User (no mailbox) or DisabledUser."`
+	RecipientTypeDetails []recipientDetails `ps:"RecipientTypeDetails" help:"Only these kinds, as UserMailbox, User (no mailbox), DisabledUser or LinkedUser."`
 	ResultSize           resultSize         `ps:"ResultSize,notempty" help:"How many accounts at most, or Unlimited. The default is 1000."`
 	controller
 }
@@ -67,16 +67,20 @@ func (p *getUser) Run(ctx context.Context, c *interp.Call) error {
 	if err != nil {
 		return k.WriteError(k.fail(err))
 	}
+	o, err := k.view()
+	if err != nil {
+		return err
+	}
+	linked := o.LinkedUsers
 	if p.Identity.given() {
+		if u := o.LinkedUser(p.Identity.text); u != nil {
+			return k.Emit(k.linkedUser(o, u))
+		}
 		a, err := k.account(accounts, p.Identity)
 		if a == nil {
 			return err
 		}
-		accounts = []*directory.Account{a}
-	}
-	o, err := k.view()
-	if err != nil {
-		return err
+		accounts, linked = []*directory.Account{a}, nil
 	}
 	look, limit, warning := k.look(o), p.ResultSize.limit, moreThanAsked
 	if !k.Bound("ResultSize") {
@@ -98,6 +102,18 @@ func (p *getUser) Run(ctx context.Context, c *interp.Call) error {
 		}
 		count++
 		if err := k.Emit(k.user(look, a, r)); err != nil {
+			return err
+		}
+	}
+	for i := range linked {
+		if len(p.RecipientTypeDetails) > 0 && !slices.Contains(p.RecipientTypeDetails, linkedUserDetails) {
+			break
+		}
+		if limit > 0 && count == limit {
+			return k.WriteWarning(warning)
+		}
+		count++
+		if err := k.Emit(k.linkedUser(o, &linked[i])); err != nil {
 			return err
 		}
 	}

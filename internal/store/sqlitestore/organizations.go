@@ -3,12 +3,15 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/smtpaddr"
@@ -42,6 +45,8 @@ var organizationObjects = &objectTable[directory.Organization]{
 			}),
 		list(10, func(o *directory.Organization) *[]directory.Server { return &o.Servers },
 			traits[directory.Server]{common: func(v *directory.Server) *directory.Common { return &v.Common }}),
+		list(11, func(o *directory.Organization) *[]directory.LinkedUser { return &o.LinkedUsers },
+			traits[directory.LinkedUser]{common: func(v *directory.LinkedUser) *directory.Common { return &v.Common }}),
 	},
 }
 
@@ -329,4 +334,48 @@ func hostsOf(o *directory.Organization) map[string]bool {
 		}
 	}
 	return m
+}
+
+// fillLinkedUsers makes the linked users that partner applications name, with all
+// roles, for until now the name alone gave them. Part of migration 12.
+func fillLinkedUsers(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, `SELECT org_id, body FROM objects WHERE kind = 6 ORDER BY org_id, position, object_id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	// The rows are read to the end first: a connection does one thing at a time.
+	type named struct{ org, name string }
+	var list []named
+	known := map[named]bool{}
+	for rows.Next() {
+		var org string
+		var body []byte
+		var p directory.PartnerApplication
+		if err := rows.Scan(&org, &body); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(body, &p); err != nil {
+			return err
+		}
+		name := p.LinkedAccount[strings.LastIndex(p.LinkedAccount, "/")+1:]
+		if key := (named{org, directory.FoldKey(name)}); name != "" && !known[key] {
+			known[key] = true
+			list = append(list, named{org, name})
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for i, v := range list {
+		u := directory.LinkedUser{Common: directory.Common{Name: v.name, GUID: uuid.NewString()}, Roles: directory.ApplicationRoles()}
+		body, err := json.Marshal(u)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO objects (org_id, kind, object_id, position, body, sealed) VALUES ($1, 11, $2, $3, $4, '')`, v.org, u.GUID, i+1, body); err != nil {
+			return err
+		}
+	}
+	return nil
 }

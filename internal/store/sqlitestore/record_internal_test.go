@@ -28,7 +28,9 @@ func TestOnlyRoutineDoesNotWaitForTheDisk(t *testing.T) {
 		{"another", func() error { return s.Record(t.Context(), routine) }, normal},
 		{"a refusal", func() error { return s.Record(t.Context(), other) }, full},
 		{"routine again", func() error { return s.Record(t.Context(), routine) }, normal},
-		{"a change", func() error { return s.Change(t.Context(), func(tx *Tx) error { return tx.Record(t.Context(), routine) }) }, full},
+		{"a change", func() error {
+			return s.Change(t.Context(), func(tx *Tx) error { return tx.Record(t.Context(), routine) })
+		}, full},
 	} {
 		if err := c.do(); err != nil {
 			t.Fatalf("%s: %v", c.name, err)

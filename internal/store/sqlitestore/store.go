@@ -193,7 +193,8 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir, goose.WithSlog(s.log),
-		goose.WithGoMigrations(goose.NewGoMigration(4, &goose.GoFunc{RunTx: fillNames}, nil)))
+		goose.WithGoMigrations(goose.NewGoMigration(4, &goose.GoFunc{RunTx: fillNames}, nil),
+			goose.NewGoMigration(12, &goose.GoFunc{RunTx: fillLinkedUsers}, nil)))
 	if err != nil {
 		return err
 	}

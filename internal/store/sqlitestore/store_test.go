@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +185,7 @@ func TestOpenOlder(t *testing.T) {
 		`INSERT INTO objects VALUES ('` + org + `', 1, '', 1, '{"ServiceName":"00000002-0000-0ff1-ce00-000000000000","Realm":"","CurrentCertificateThumbprint":"","PreviousCertificateThumbprint":"","NextCertificateThumbprint":"","NextCertificateEffectiveDate":null,"WhenCreated":"2014-05-06T07:08:09Z","WhenChanged":"2014-05-06T07:08:09Z"}', '')`,
 		`INSERT INTO objects VALUES ('` + org + `', 2, '', 1, '{"PerUserAccount":"","OrgWideAccount":""}', '')`,
 		`INSERT INTO objects VALUES ('` + org + `', 3, '11111111-2222-4333-8444-555555555552', 1, '{"name":"contoso.com","guid":"11111111-2222-4333-8444-555555555552","whenCreated":"2014-05-06T07:08:09Z","whenChanged":"2014-05-06T07:08:09Z","domainName":"contoso.com","domainType":"Authoritative","default":true}', '')`,
+		`INSERT INTO objects VALUES ('` + org + `', 6, '11111111-2222-4333-8444-555555555555', 1, '{"name":"Exchange Online","guid":"11111111-2222-4333-8444-555555555555","whenCreated":"2014-05-06T07:08:09Z","whenChanged":"2014-05-06T07:08:09Z","Enabled":true,"ApplicationIdentifier":"00000002-0000-0ff1-ce00-000000000000","CertificateStrings":null,"AuthMetadataURL":"","Realm":"","UseAuthServer":true,"AcceptSecurityIdentifierInformation":false,"LinkedAccount":"contoso.com/Users/Exchange Online-ApplicationAccount","IssuerIdentifier":"","AppOnlyPermissions":null,"ActAsPermissions":null}', '')`,
 		`INSERT INTO objects VALUES ('` + org + `', 8, '11111111-2222-4333-8444-555555555553', 1, '{"name":"Fabrikam","guid":"11111111-2222-4333-8444-555555555553","whenCreated":"2014-05-06T07:08:09Z","whenChanged":"2014-05-06T07:08:09Z","DomainNames":["fabrikam.com"],"Enabled":true,"FreeBusyAccessEnabled":true,"FreeBusyAccessLevel":"LimitedDetails","TargetApplicationURI":"","TargetSharingEpr":"","TargetAutodiscoverEpr":""}', '')`,
 		`INSERT INTO objects VALUES ('` + org + `', 10, '11111111-2222-4333-8444-555555555554', 1, '{"name":"MAIL","guid":"11111111-2222-4333-8444-555555555554","whenCreated":"2014-05-06T07:08:09Z","whenChanged":"2014-05-06T07:08:09Z","HostNames":["mail.contoso.com"],"AdminDisplayVersion":"15.0.847.32","InternalURL":"","ExternalURL":"","AutodiscoverInternalURI":"","OAuthAuthentication":true,"BasicAuthentication":true}', '')`,
 		`INSERT INTO recipients VALUES ('` + org + `', '` + box + `', 'alice example', 'alice@contoso.com', '{"Org":"` + org + `","ID":"` + box + `","Type":"UserMailbox","DisplayName":"Alice Example","Alias":"alice","Primary":"alice@contoso.com","Proxies":null,"UPN":"alice@contoso.com","ExternalAddress":"","Members":null,"Enabled":true,"Calendar":{"TimeZone":"UTC","WorkDays":62,"WorkStart":480,"WorkEnd":1020},"Permissions":null,"WhenCreated":"2014-05-06T07:08:09Z","WhenChanged":"2014-05-06T07:08:09Z"}')`,
@@ -209,6 +211,10 @@ func TestOpenOlder(t *testing.T) {
 	o, err := s.UpdateOrganization(ctx, org, func(*directory.Organization) error { return nil })
 	if err != nil || o.Version != 7 || len(o.Relationships) != 1 || len(o.Servers) != 1 {
 		t.Errorf("organization: %+v, %v", o, err)
+	}
+	// The name of a linked account gave all roles.
+	if u := o.LinkedUser(o.PartnerApplications[0].LinkedAccount); u == nil || !slices.Equal(u.Roles, directory.ApplicationRoles()) {
+		t.Errorf("linked user: %+v", u)
 	}
 	r, err := s.UpdateRecipient(ctx, org, box, func(r *directory.Recipient) error { r.ResourceCapacity = 3; return nil })
 	if err != nil || r.ResourceCapacity != 3 {

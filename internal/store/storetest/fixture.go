@@ -70,8 +70,9 @@ func Organization(name, domain string) *directory.Organization {
 			AuthMetadataURL:      "https://accounts.accesscontrol.chinacloudapi.cn/contoso.com/metadata/json/1",
 			CertificateStrings:   []string{der}, DomainName: []string{domain}, AllowedAudiences: []string{"a@b"}, RefreshedAt: now,
 		}},
+		LinkedUsers: []directory.LinkedUser{{Common: named("Fabrikam"), Roles: []string{directory.RoleUserApplication}}},
 		PartnerApplications: []directory.PartnerApplication{
-			{Common: named("Exchange Online"), ApplicationIdentifier: directory.ExchangeAppID, UseAuthServer: true, ActAsPermissions: []string{"Calendars.Read"}},
+			{Common: named("Exchange Online"), ApplicationIdentifier: directory.ExchangeAppID, UseAuthServer: true, LinkedAccount: "Fabrikam", ActAsPermissions: []string{"Calendars.Read"}},
 			{Common: named("Neighbour"), Enabled: true, ApplicationIdentifier: directory.ExchangeAppID, Realm: "fabrikam.com", CertificateStrings: []string{der}},
 		},
 		Connectors: []directory.IntraOrganizationConnector{{

@@ -131,6 +131,14 @@ func TestRemoteSession(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.text, diff)
 		}
 	}
+	// Who guesses passwords has to wait, here as everywhere; who signed in before has not.
+	var guesses []string
+	for range 8 {
+		guesses = append(guesses, run(`New-PSSession -ConfigurationName Microsoft.Exchange -ConnectionUri https://partner.outlook.cn/powershell-liveid/ -Credential (New-Object PSCredential 'kim@contoso.com', (ConvertTo-SecureString wrong -AsPlainText -Force))`)...)
+	}
+	if first, last := guesses[0], guesses[len(guesses)-1]; !strings.Contains(first, "Access is denied") || !strings.Contains(last, "asks to wait") {
+		t.Errorf("first %q, last %q", first, last)
+	}
 	verbose := run(open + `Import-PSSession $Session -AllowClobber -CommandName Test-OAuthConnectivity, Get-Mailbox | Out-Null
 Test-OAuthConnectivity -Service EWS -TargetUri https://mail.contoso.com/ews/exchange.asmx -Mailbox kim@contoso.com -Verbose | Out-Null; Get-Mailbox nobody@contoso.com`)
 	if all := strings.Join(verbose, "\n"); !strings.Contains(all, "verbose: Exchange Outbound Oauth Log:") || !strings.Contains(all, "error: ") {

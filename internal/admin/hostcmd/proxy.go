@@ -51,7 +51,7 @@ func (p *importPSSession) Run(ctx context.Context, c *interp.Call) error {
 		}
 		local := p.local(i.Name)
 		if !bool(p.AllowClobber) && c.Session().Defined(local) {
-			skipped = append(skipped, local)
+			skipped = append(skipped, i.Name)
 			continue
 		}
 		m.commands = append(m.commands, proxyCommand(p.s, from, i, local, name))
@@ -59,16 +59,17 @@ func (p *importPSSession) Run(ctx context.Context, c *interp.Call) error {
 	fail := func(id, text string) error {
 		return object.NewError(id+","+class(c), object.InvalidResult, object.TArgumentException, "%s", text)
 	}
+	if skipped != nil { // as PowerShell: nobody is asked, and the names are the session's, without the prefix
+		if err := c.WriteWarning("Proxy creation has been skipped for the following command: '" + strings.Join(skipped, ", ") +
+			"', because it would shadow an existing local command.  Use the AllowClobber parameter if you want to shadow existing local commands."); err != nil {
+			return err
+		}
+	}
 	switch {
 	case len(m.commands) == 0 && skipped != nil:
 		return fail("ErrorNoCommandsImportedBecauseOfSkipping", "No command proxies have been created, because all of the requested remote commands would shadow existing local commands.  Use the AllowClobber parameter if you want to shadow existing local commands.")
 	case len(m.commands) == 0:
 		return fail("ErrorNoResultsFromRemoteEnd", "Running the Get-Command command in a remote session returned no results.")
-	case skipped != nil:
-		if err := c.WriteWarning("Proxy creation has been skipped for the following command: '" + strings.Join(skipped, ", ") +
-			"', because it would shadow an existing local command.  Use the AllowClobber parameter if you want to shadow existing local commands."); err != nil {
-			return err
-		}
 	}
 	if err := p.checkVerbs(c, m); err != nil {
 		return err

@@ -48,15 +48,17 @@ type Config struct {
 	Show           func(text string, newline bool) error // text for the screen, with Prompt only
 	Poll           time.Duration                         // that the server may wait for results; 20 s
 	Idle           time.Duration                         // time-out to ask for; 0: the server's own
+	Backlog        int                                   // bytes of results of one pipeline that nobody has taken yet; 64 MiB
+	Patience       time.Duration                         // that the server may take to open the session, and to give its key; 3 min, as PowerShell has it
 }
 
 // Limits of one exchange.
 const (
 	maxEnvelope = 512000
 	maxAnswer   = maxEnvelope + 64<<10
-	firstRoom   = 153600   // as long as the server's limit is not known
-	maxBacklog  = 64 << 20 // bytes of results that nobody has taken yet
+	firstRoom   = 153600 // as long as the server's limit is not known
 	farewell    = 10 * time.Second
+	rest        = 50 * time.Millisecond // after an answer without results: a server that gives them at once must not keep us busy
 )
 
 // A Session is an open session. Several pipelines may run at once, on goroutines of
@@ -89,7 +91,15 @@ func Open(ctx context.Context, cfg Config) (_ *Session, err error) {
 	case cfg.URL.Scheme != "https":
 		return nil, fmt.Errorf("remoteclient: %s is no https address: the password would go out unprotected", cfg.URL.Redacted())
 	}
-	cfg.Poll = cmp.Or(cfg.Poll, 20*time.Second)
+	cfg.Poll, cfg.Patience, cfg.Backlog = cmp.Or(cfg.Poll, 20*time.Second), cmp.Or(cfg.Patience, 3*time.Minute), cmp.Or(cfg.Backlog, 64<<20)
+	late := fmt.Errorf("the server did not open the session within %v", cfg.Patience)
+	ctx, done := context.WithTimeoutCause(ctx, cfg.Patience, late)
+	defer done()
+	defer func() {
+		if err != nil && errors.Is(context.Cause(ctx), late) {
+			err = late
+		}
+	}()
 	s := &Session{cfg: cfg, http: *cfg.HTTP, pool: uuid.New(), resource: wsman.ResourcePowerShell + cfg.Configuration, session: newID(), changed: make(chan struct{}), done: make(chan struct{})}
 	s.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	s.client = psrp.NewClient(psrp.ClientConfig{Pool: s.pool, Host: psrp.Host{NullUI: cfg.Prompt == nil, NullRawUI: true}})
@@ -110,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (_ *Session, err error) {
 	}
 	s.id = created.ID
 	s.client.Out().Commit()
-	listen, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	listen, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until Close
 	s.cancel = cancel
 	go s.listen(listen)
 	defer func() {
@@ -233,21 +243,29 @@ func (s *Session) flush(ctx context.Context, o *psrp.Outbox, stream, command str
 }
 
 // fetch asks once for results of the pool or of a command. Without any it
-// returns nil.
+// returns nil, after a rest.
 func (s *Session) fetch(ctx context.Context, command string) (*wsman.Received, error) {
 	answer, err := s.do(ctx, &wsman.Message{Action: wsman.Receive, Options: []wsman.Option{{Name: wsman.OptionKeepAlive, Value: "TRUE"}},
 		Body: &wsman.Desired{Names: []string{"stdout"}, Command: command}})
-	if f, ok := errors.AsType[*wsman.Fault](err); ok && f.Of(wsman.TimedOut) {
-		return nil, nil
-	}
-	if err != nil {
+	f, ok := errors.AsType[*wsman.Fault](err)
+	if err != nil && (!ok || !f.Of(wsman.TimedOut)) {
 		return nil, err
 	}
-	r, ok := answer.Body.(*wsman.Received)
-	if !ok {
-		return nil, errors.New("remoteclient: the answer holds no results")
+	if err == nil {
+		r, ok := answer.Body.(*wsman.Received)
+		if !ok {
+			return nil, errors.New("remoteclient: the answer holds no results")
+		}
+		if len(r.Streams) > 0 || r.State == wsman.CommandDone {
+			return r, nil
+		}
 	}
-	return r, nil
+	select {
+	case <-time.After(rest):
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // listen follows the pool until ctx ends. That a request waits there tells the
@@ -364,17 +382,26 @@ func (s *Session) Run(ctx context.Context, p *psrp.Pipeline, input []any, handle
 }
 
 func (s *Session) exchangeKey(ctx context.Context) error {
+	late := fmt.Errorf("the server gave no key for secrets within %v", s.cfg.Patience)
+	ctx, done := context.WithTimeoutCause(ctx, s.cfg.Patience, late)
+	defer done()
 	s.mu.Lock()
 	err := s.client.ExchangeKey()
 	s.mu.Unlock()
 	if err == nil {
 		err = s.flush(ctx, s.client.Out(), "stdin", "")
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.await(ctx, func() bool { return s.keyed })
 	}
-	return s.await(ctx, func() bool { return s.keyed })
+	if err != nil && errors.Is(context.Cause(ctx), late) {
+		err = late
+	}
+	return err
 }
+
+// errDone is no error: a command has ended. A connection that was cut is io.EOF.
+var errDone = errors.New("the command has ended")
 
 // A backlog is what has come of a pipeline and nobody has taken yet. A handler may
 // run another pipeline, which would wait for this one for ever if this one
@@ -383,7 +410,7 @@ type backlog struct {
 	mu     sync.Mutex
 	events []psrp.Event
 	bytes  int
-	err    error // how it ended; io.EOF: well
+	err    error // how it ended; errDone: well
 	some   chan struct{}
 }
 
@@ -405,10 +432,10 @@ func (b *backlog) take() ([]psrp.Event, error) {
 	return events, b.err
 }
 
-func (b *backlog) full() bool {
+func (b *backlog) waits() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.bytes > maxBacklog
+	return b.bytes
 }
 
 // follow starts a command, feeds it and gives its events to handle.
@@ -507,7 +534,7 @@ func (s *Session) feed(ctx context.Context, command string, run *psrp.Run, input
 // read puts what comes of the command into the backlog.
 func (s *Session) read(ctx context.Context, command string, run *psrp.Run, to *backlog) {
 	for {
-		if to.full() {
+		if to.waits() > s.cfg.Backlog {
 			to.put(nil, 0, errors.New("remoteclient: the pipeline wrote more than can be kept"))
 			return
 		}
@@ -529,7 +556,7 @@ func (s *Session) read(ctx context.Context, command string, run *psrp.Run, to *b
 			}
 			s.mu.Unlock()
 			if err == nil && r.State == wsman.CommandDone {
-				err = io.EOF
+				err = errDone
 			}
 		}
 		to.put(events, bytes, err)
@@ -567,7 +594,7 @@ func (s *Session) deliver(ctx context.Context, command string, run *psrp.Run, fr
 			continue
 		}
 		switch {
-		case errors.Is(ended, io.EOF):
+		case errors.Is(ended, errDone):
 			return errors.New("remoteclient: the command has ended, the pipeline has not")
 		case ended != nil && ctx.Err() == nil:
 			return ended

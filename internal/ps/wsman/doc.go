@@ -1,5 +1,6 @@
 // Package wsman reads and writes the envelopes of WS-Management in which PowerShell's remoting travels (MS-WSMV): Identify,
-// Create, Command, Send, Receive, Signal, Get and Delete with their answers, and faults with the codes that clients go by.
+// Create, Command, Send, Receive, Signal, Get, Disconnect, Reconnect and Delete with their answers, and faults with the codes
+// that clients go by.
 // It serves both sides and does no input or output.
 //
 // Names are matched by namespace. What is written has the prefixes that Windows uses: there are clients that look for them.

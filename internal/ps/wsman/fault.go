@@ -19,6 +19,13 @@ var (
 		"The WS-Management service cannot complete the operation within the time specified in OperationTimeout."}
 	UnknownShell = Kind{"s:Sender", "w:InvalidSelectors", "UnexpectedSelectors", 2150858843,
 		"The request for the Windows Remote Shell with the given ShellId or CommandId failed because it was not found on the server. Possible causes are: the specified ShellId is incorrect or the shell no longer exists on the server. Provide the correct ShellId or create a new shell and retry the operation."}
+	// Left is for what a session is asked that its client has disconnected; Displaced tells its requests that wait
+	// (wsmerror.h: ERROR_WINRS_SHELL_DISCONNECTED, ERROR_WSMAN_SERVICE_STREAM_DISCONNECTED); InUse is for who cannot
+	// have it back (ERROR_WSMAN_INUSE_CANNOT_RECONNECT).
+	Left      = Kind{"s:Receiver", "w:InternalError", "", 2150859204, "The WS-Management service cannot process the request. The shell is disconnected."}
+	Displaced = Kind{"s:Receiver", "w:InternalError", "", 2150859230,
+		"The WS-Management service cannot process the request because the stream is currently disconnected."}
+	InUse           = Kind{"s:Receiver", "w:InternalError", "", 2150859213, "The WS-Management service cannot reconnect the shell. It belongs to another client."}
 	UnknownResource = Kind{"s:Sender", "a:DestinationUnreachable", "", 2150858811,
 		"The WS-Management service cannot process the request. The resource URI was not found in the WS-Management catalog."}
 	Aborted      = Kind{"s:Receiver", "w:InternalError", "", 995, "The I/O operation has been aborted because of either a thread exit or an application request."}

@@ -105,6 +105,10 @@ type (
 	}
 	// Signaled is the body of Signal.
 	Signaled struct{ Command, Code string }
+	// A Leave is the body of Disconnect. Idle is for how long the session waits, 0: as before.
+	Leave struct{ Idle time.Duration }
+	// A Return is the body of Reconnect: of the shell, or of one command of it.
+	Return struct{ Command string }
 	// Empty is an element without content: the answers to Send and Signal.
 	Empty string
 )
@@ -313,8 +317,20 @@ func (m *Message) parseBody(children []*soap.Element) *Fault {
 		m.Body = SendDone
 	case Signal + response:
 		m.Body = SignalDone
-	case Delete, Get, Delete + response:
-	case Disconnect, Reconnect, Connect:
+	case Disconnect:
+		if f = need(nsShell, "Disconnect"); f == nil {
+			l := &Leave{}
+			l.Idle, f = span(e, "IdleTimeOut")
+			m.Body = l
+		}
+	case Reconnect: // Windows sends no body for the shell (MS-WSMV 3.1.4.16)
+		r := &Return{}
+		if e.Is(nsShell, "Reconnect") {
+			r.Command = e.AttrValue("CommandId")
+		}
+		m.Body = r
+	case Delete, Get, Delete + response, Disconnect + response, Reconnect + response:
+	case Connect:
 		f = Unsupported.Fault("")
 	default:
 		f = UnknownAction.Fault("")
@@ -330,12 +346,9 @@ func parseShell(e *soap.Element) (*Shell, *Fault) {
 		s.ID, s.Name = text("ShellId"), text("Name")
 	}
 	for name, to := range map[string]*time.Duration{"IdleTimeOut": &s.Idle, "ShellRunTime": &s.Age, "ShellInactivity": &s.Quiet} {
-		if v := text(name); v != "" {
-			d, err := clixml.ParseDuration(v)
-			if err != nil || d < 0 {
-				return nil, Invalid.Fault(name + " is no duration.")
-			}
-			*to = d
+		var f *Fault
+		if *to, f = span(e, name); f != nil {
+			return nil, f
 		}
 	}
 	for _, id := range []string{s.ID, s.Name} {
@@ -346,6 +359,19 @@ func parseShell(e *soap.Element) (*Shell, *Fault) {
 	var f *Fault
 	s.Creation, f = unbase64(e.ChildText(nsPS, "creationXml"))
 	return s, f
+}
+
+// span is the duration in a child of e, 0 without one.
+func span(e *soap.Element, name string) (time.Duration, *Fault) {
+	v := e.ChildText(nsShell, name)
+	if v == "" {
+		return 0, nil
+	}
+	d, err := clixml.ParseDuration(v)
+	if err != nil || d < 0 {
+		return 0, Invalid.Fault(name + " is no duration.")
+	}
+	return d, nil
 }
 
 func parseStreams(e *soap.Element) ([]Stream, *Fault) {

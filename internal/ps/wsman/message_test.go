@@ -77,6 +77,10 @@ func TestRequests(t *testing.T) {
 		{"signal", pypsrp(string(wsman.Signal), selector, `<rsp:Signal CommandId="05999C73"><rsp:Code>powershell/signal/crtl_c</rsp:Code></rsp:Signal>`), of(request(wsman.Signal, &wsman.Signaled{Command: "05999C73", Code: wsman.SignalStop}))},
 		{"get", pypsrp(string(wsman.Get), selector, ""), of(request(wsman.Get, nil))},
 		{"delete", pypsrp(string(wsman.Delete), selector, ""), of(request(wsman.Delete, nil))},
+		{"disconnect", pypsrp(string(wsman.Disconnect), selector, "<rsp:Disconnect />"), of(request(wsman.Disconnect, &wsman.Leave{}))},
+		{"disconnect, with a time-out", pypsrp(string(wsman.Disconnect), selector, "<rsp:Disconnect><rsp:IdleTimeOut>PT3600.000S</rsp:IdleTimeOut></rsp:Disconnect>"), of(request(wsman.Disconnect, &wsman.Leave{Idle: time.Hour}))},
+		{"reconnect", pypsrp(string(wsman.Reconnect), selector, ""), of(request(wsman.Reconnect, &wsman.Return{}))},
+		{"reconnect a command", pypsrp(string(wsman.Reconnect), selector, `<rsp:Reconnect CommandId="05999C73"/>`), of(request(wsman.Reconnect, &wsman.Return{Command: "05999C73"}))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			wide := []byte{}
@@ -121,6 +125,8 @@ func TestAnswers(t *testing.T) {
 		{"send", wsman.Send, wsman.SendDone, answer(string(wsman.Send)+"Response", `<rsp:SendResponse></rsp:SendResponse>`)},
 		{"signal", wsman.Signal, wsman.SignalDone, answer(string(wsman.Signal)+"Response", `<rsp:SignalResponse></rsp:SignalResponse>`)},
 		{"delete", wsman.Delete, nil, answer(string(wsman.Delete)+"Response", "")},
+		{"disconnect", wsman.Disconnect, nil, answer(string(wsman.Disconnect)+"Response", "")},
+		{"reconnect", wsman.Reconnect, nil, answer(string(wsman.Reconnect)+"Response", "")},
 		{"time-out", wsman.Receive, wsman.TimedOut.Fault(""), answer("http://schemas.dmtf.org/wbem/wsman/1/wsman/fault",
 			`<s:Fault><s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value>w:TimedOut</s:Value></s:Subcode></s:Code><s:Reason><s:Text xml:lang="en-US">The WS-Management service cannot complete the operation within the time specified in OperationTimeout.</s:Text></s:Reason>`+
 				`<s:Detail><f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="2150858793"><f:Message>The WS-Management service cannot complete the operation within the time specified in OperationTimeout.</f:Message></f:WSManFault></s:Detail></s:Fault>`)},
@@ -160,7 +166,9 @@ func TestRefuses(t *testing.T) {
 		{"too large", pypsrp(string(wsman.Send), "", strings.Repeat(" ", limit)), wsman.TooLarge, false},
 		{"unknown header", pypsrp(string(wsman.Delete), `<b:Magic xmlns:b="urn:b" s:mustUnderstand="1">x</b:Magic>`, ""), wsman.MustUnderstand, true},
 		{"unknown action", pypsrp("urn:dance", "", ""), wsman.UnknownAction, true},
-		{"disconnect", pypsrp(string(wsman.Disconnect), "", "<rsp:Disconnect/>"), wsman.Unsupported, true},
+		{"connect", pypsrp(string(wsman.Connect), "", "<rsp:Connect/>"), wsman.Unsupported, true},
+		{"no disconnect", pypsrp(string(wsman.Disconnect), "", ""), wsman.Invalid, true},
+		{"a wait that is none", pypsrp(string(wsman.Disconnect), "", "<rsp:Disconnect><rsp:IdleTimeOut>-PT1S</rsp:IdleTimeOut></rsp:Disconnect>"), wsman.Invalid, true},
 		{"enumerate", pypsrp("http://schemas.xmlsoap.org/ws/2004/09/enumeration/Enumerate", "", ""), wsman.UnknownAction, true},
 		{"another compression", pypsrp(string(wsman.Create), `<rsp:CompressionType s:mustUnderstand="true">zip</rsp:CompressionType>`, "<rsp:Shell/>"), wsman.Unsupported, true},
 		{"no shell", pypsrp(string(wsman.Create), "", ""), wsman.Invalid, true},

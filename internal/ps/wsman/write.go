@@ -244,6 +244,19 @@ func (s *Signaled) append(w *writer) {
 	w.close("rsp:Signal")
 }
 
+func (l *Leave) append(w *writer) {
+	w.open("rsp:Disconnect")
+	if l.Idle > 0 {
+		w.text("rsp:IdleTimeOut", Duration(l.Idle))
+	}
+	w.close("rsp:Disconnect")
+}
+
+func (r *Return) append(w *writer) {
+	w.open("rsp:Reconnect", "CommandId", r.Command)
+	w.close("rsp:Reconnect")
+}
+
 func (e Empty) append(w *writer) {
 	w.open(string(e))
 	w.close(string(e))

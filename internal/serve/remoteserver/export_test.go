@@ -1,5 +1,12 @@
 package remoteserver
 
+import "github.com/prometheus/client_golang/prometheus"
+
+// BytesOf is the counter of bytes in or out.
+func BytesOf(s *Server, direction string) prometheus.Counter {
+	return s.cfg.Metrics.bytes.WithLabelValues(direction)
+}
+
 // Sweep ends sessions whose time is over, as Run does from time to time.
 func (s *Server) Sweep() { s.sweep() }
 

@@ -160,12 +160,11 @@ func (s *stage) commands() []interp.Command {
 	return list
 }
 
-func newStage(t testing.TB, limits remoteserver.Limits) *stage {
+func newStage(t testing.TB, limits remoteserver.Limits, change ...func(*remoteserver.Config)) *stage {
 	t.Helper()
 	s := &stage{now: time.Date(2014, 5, 6, 7, 8, 9, 0, time.UTC), denied: map[string]bool{"Get-Forbidden": true}, running: make(chan struct{}, 100)}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	var err error
-	s.Server, err = remoteserver.New(remoteserver.Config{
+	cfg := remoteserver.Config{
 		Auth: s, Audit: s, Now: s.clock, Log: log, Limits: limits,
 		Runspaces: func(_ context.Context, r remoteserver.Request) (*remoteserver.Runspace, error) {
 			switch {
@@ -185,11 +184,15 @@ func newStage(t testing.TB, limits remoteserver.Limits) *stage {
 				},
 			}, nil
 		},
-	})
-	if err != nil {
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	var err error
+	if s.Server, err = remoteserver.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	s.http = httptest.NewUnstartedServer(mount.New(mount.Config{Routes: s.Routes(), Log: log, Now: s.clock, MaxInFlight: 4}))
+	s.http = httptest.NewUnstartedServer(mount.New(mount.Config{Routes: s.Routes(), Log: cfg.Log, Now: s.clock, MaxInFlight: 4}))
 	s.http.StartTLS()
 	t.Cleanup(func() {
 		s.Close()
@@ -653,7 +656,7 @@ func TestFaults(t *testing.T) {
 	want("no XML", wsman.Invalid, alice, "rubbish")
 	want("too large", wsman.TooLarge, alice, request(wsman.Send, id, &wsman.Sent{Streams: []wsman.Stream{{Name: "stdin", Data: make([]byte, 64<<10)}}}))
 	want("unknown action", wsman.UnknownAction, alice, strings.ReplaceAll(request(wsman.Get, id, nil), "/Get<", "/Put<"))
-	want("disconnect", wsman.Unsupported, alice, request(wsman.Disconnect, id, nil))
+	want("connect", wsman.Unsupported, alice, strings.ReplaceAll(request(wsman.Get, id, nil), string(wsman.Get), string(wsman.Connect)))
 	want("rubbish to the pool", wsman.Invalid, alice, request(wsman.Create, "", &wsman.Shell{ID: "5B1B5E9C-2F5E-4E5B-8F55-D7C3A0D10F3A", Input: "stdin pr", Output: "stdout", Creation: []byte(strings.Repeat("x", 50))}))
 	want("an id in use", wsman.Invalid, bob, request(wsman.Create, "", &wsman.Shell{ID: id, Input: "stdin pr", Output: "stdout"}))
 	want("unknown signal", wsman.Invalid, alice, request(wsman.Signal, id, &wsman.Signaled{Command: "x", Code: "y"}))

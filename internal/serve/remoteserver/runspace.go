@@ -136,19 +136,23 @@ func (c *command) guarded(ctx context.Context, objects *int) (err error) {
 // end tells the client and the audit how the pipeline ended.
 func (c *command) end(begin time.Time, objects int, err error) {
 	sh, cfg := c.sh, &c.sh.server.cfg
-	outcome, state := audit.Done, psrp.Completed
+	outcome, state, counted := audit.Done, psrp.Completed, commandDone
 	rec, known := errors.AsType[*object.ErrorRecord](err)
 	switch {
 	case err == nil:
 	case errors.Is(err, errStopped):
-		outcome, state = err.Error(), psrp.Stopped
+		outcome, state, counted = err.Error(), psrp.Stopped, commandStopped
 	case known:
-		outcome, state = rec.ID+": "+rec.Message(), psrp.Failed
+		outcome, state, counted = rec.ID+": "+rec.Message(), psrp.Failed, commandFailed
+		if rec.ID == scriptsNotAllowed || rec.ID == interp.CommandNotFound("").ID {
+			counted = commandRefused
+		}
 	default:
-		outcome, state = "internal error", psrp.Failed
+		outcome, state, counted = "internal error", psrp.Failed, commandBroken
 		rec = object.NewError("InternalError", object.NotSpecified, object.TPSInvalidOperation, "An internal error occurred. Tell the administrator of the server: %s.", c.request)
 		cfg.Log.Error("a pipeline failed", "session", sh.id, "command", c.id, "request", c.request, "err", err)
 	}
+	cfg.Metrics.command(counted)
 	c.record(begin, objects, outcome)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -166,9 +170,11 @@ func (c *command) end(begin time.Time, objects int, err error) {
 	sh.happened()
 }
 
+const scriptsNotAllowed = "ScriptsNotAllowed"
+
 // notScript is the answer to text (as a constrained endpoint of Windows gives it).
 func notScript() error {
-	return object.NewError("ScriptsNotAllowed", object.ParserError, object.TParseException,
+	return object.NewError(scriptsNotAllowed, object.ParserError, object.TParseException,
 		"The syntax is not supported by this runspace. This can occur if the runspace is in no-language mode.")
 }
 

@@ -11,6 +11,7 @@
 //   - runspace.go: how pipelines run
 //   - commands.go: the commands that every session has
 //   - record.go: what the audit keeps of a pipeline
+//   - metrics.go: what is counted
 package remoteserver
 
 import (
@@ -70,6 +71,7 @@ type Runspaces func(context.Context, Request) (*Runspace, error)
 type Limits struct {
 	Sessions     int           // of one account; 5
 	AllSessions  int           // of all; 256
+	NewSessions  int           // that one account may open within 5 minutes; 60
 	Commands     int           // of one session whose results were not fetched; 8
 	Memory       int           // bytes of input and results that one session may keep; 16 MiB
 	Body         int           // bytes of a request; 1 MiB
@@ -77,23 +79,31 @@ type Limits struct {
 	Poll         time.Duration // that a request waits for results; 60 s
 	Idle         time.Duration // without a request, after which a session that named no time ends; 15 min
 	MaxIdle      time.Duration // the longest that a session may name; 12 h
+	Lifetime     time.Duration // of a session, used or not; 12 h
 	Run          time.Duration // of one pipeline; 10 min
 	HostCallWait time.Duration // for the answer of a person; 2 min
 }
 
-func (l Limits) orDefaults() Limits {
+// OrDefaults is l with its zero fields filled.
+func (l Limits) OrDefaults() Limits {
 	return Limits{
-		Sessions: cmp.Or(l.Sessions, 5), AllSessions: cmp.Or(l.AllSessions, 256), Commands: cmp.Or(l.Commands, 8), Memory: cmp.Or(l.Memory, 16<<20),
+		Sessions: cmp.Or(l.Sessions, 5), AllSessions: cmp.Or(l.AllSessions, 256), NewSessions: cmp.Or(l.NewSessions, 60), Commands: cmp.Or(l.Commands, 8), Memory: cmp.Or(l.Memory, 16<<20),
 		Body: cmp.Or(l.Body, 1<<20), Envelope: cmp.Or(l.Envelope, 512000), Poll: cmp.Or(l.Poll, time.Minute), Idle: cmp.Or(l.Idle, 15*time.Minute),
-		MaxIdle: cmp.Or(l.MaxIdle, 12*time.Hour), Run: cmp.Or(l.Run, 10*time.Minute), HostCallWait: cmp.Or(l.HostCallWait, 2*time.Minute),
+		MaxIdle: cmp.Or(l.MaxIdle, 12*time.Hour), Lifetime: cmp.Or(l.Lifetime, 12*time.Hour), Run: cmp.Or(l.Run, 10*time.Minute), HostCallWait: cmp.Or(l.HostCallWait, 2*time.Minute),
 	}
 }
 
+// idle is the time-out that a client gets who asks for d.
+func (l Limits) idle(d time.Duration) time.Duration { return min(max(d, minIdle), l.MaxIdle) }
+
 // minIdle is the shortest idle time-out that a client gets, minEnvelope the
-// smallest answer that it must take.
+// smallest answer that it must take. maxIdentify is what is read of a request whose
+// sender nobody knows. rateWindow is what Limits.NewSessions counts within.
 const (
 	minIdle     = time.Minute
 	minEnvelope = 8 << 10
+	maxIdentify = 16 << 10
+	rateWindow  = 5 * time.Minute
 )
 
 // Config is what New needs.
@@ -103,6 +113,7 @@ type Config struct {
 	Audit     audit.Recorder   // required; keeps one event for each pipeline
 	Now       func() time.Time // required
 	Log       *slog.Logger     // required
+	Metrics   *Metrics         // nil: not counted
 	Limits    Limits
 }
 
@@ -113,6 +124,7 @@ type Server struct {
 
 	mu     sync.Mutex // guards the fields below; taken before a shell's
 	shells map[string]*shell
+	rates  map[string]time.Time // by owner: until when the sessions that it opened fill its rate
 	closed bool
 }
 
@@ -121,8 +133,8 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Auth == nil || cfg.Runspaces == nil || cfg.Audit == nil || cfg.Now == nil || cfg.Log == nil {
 		return nil, errors.New("remoteserver: Auth, Runspaces, Audit, Now and Log are required")
 	}
-	cfg.Limits = cfg.Limits.orDefaults()
-	return &Server{cfg: cfg, shells: map[string]*shell{}}, nil
+	cfg.Limits = cfg.Limits.OrDefaults()
+	return &Server{cfg: cfg, shells: map[string]*shell{}, rates: map[string]time.Time{}}, nil
 }
 
 // Routes are the routes of the server. /wsman is where New-PSSession -ComputerName goes.
@@ -159,7 +171,7 @@ func (s *Server) Close() {
 	s.shells = map[string]*shell{}
 	s.mu.Unlock()
 	for _, sh := range all {
-		sh.close()
+		sh.close(endedServer)
 	}
 	s.wg.Wait()
 }
@@ -168,18 +180,33 @@ func (s *Server) Close() {
 func (s *Server) sweep() {
 	now := s.cfg.Now()
 	s.mu.Lock()
-	var over []*shell
-	for id, sh := range s.shells {
-		if sh.over(now) {
-			delete(s.shells, id)
-			over = append(over, sh)
+	defer s.mu.Unlock()
+	s.endOld(now)
+	for owner, full := range s.rates {
+		if !now.Before(full) {
+			delete(s.rates, owner)
 		}
 	}
-	s.mu.Unlock()
-	for _, sh := range over {
-		s.cfg.Log.Info("session has ended", "session", sh.id, "caller", sh.user, "why", "idle")
-		sh.close()
+}
+
+// endOld ends the sessions whose time is over. mu is held.
+func (s *Server) endOld(now time.Time) {
+	for id, sh := range s.shells {
+		if why := sh.over(now); why != "" {
+			delete(s.shells, id)
+			sh.close(why)
+		}
 	}
+}
+
+// remove ends a session.
+func (s *Server) remove(sh *shell, why string) {
+	s.mu.Lock()
+	if s.shells[sh.id] == sh {
+		delete(s.shells, sh.id)
+	}
+	s.mu.Unlock()
+	sh.close(why)
 }
 
 // Sessions is how many sessions are open.
@@ -205,7 +232,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 		return s.write(w, &wsman.Message{}, wsman.AccessDenied.Fault("Partner organizations have no sessions."))
 	}
 	mount.AddAttrs(r.Context(), slog.String(mount.KeyOrg, caller.Account.Owner()), slog.String(mount.KeyCaller, caller.Account.UserName))
-	m, bad := s.read(r)
+	m, bad := s.read(r, s.cfg.Limits.Body)
 	if bad != nil {
 		return s.write(w, m, bad)
 	}
@@ -222,7 +249,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 
 // identify answers who asks what is here. It says nothing that helps to attack.
 func (s *Server) identify(w http.ResponseWriter, r *http.Request) error {
-	m, bad := s.read(r)
+	m, bad := s.read(r, maxIdentify)
 	switch {
 	case bad != nil:
 		return s.write(w, m, bad)
@@ -232,13 +259,14 @@ func (s *Server) identify(w http.ResponseWriter, r *http.Request) error {
 	return s.write(w, m, &wsman.Identity{Vendor: "busybridge", Version: "OS: 0.0.0 SP: 0.0 Stack: 3.0"})
 }
 
-// read reads the envelope of a request. The message is never nil.
-func (s *Server) read(r *http.Request) (*wsman.Message, *wsman.Fault) {
+// read reads the envelope of a request of at most limit bytes. The message is
+// never nil.
+func (s *Server) read(r *http.Request, limit int) (*wsman.Message, *wsman.Fault) {
 	var b bytes.Buffer
-	if _, err := io.Copy(&b, io.LimitReader(r.Body, int64(s.cfg.Limits.Body)+1)); err != nil {
+	if _, err := io.Copy(&b, io.LimitReader(r.Body, int64(limit)+1)); err != nil {
 		return &wsman.Message{}, wsman.Invalid.Fault("The request did not arrive whole.")
 	}
-	m, err := wsman.Parse(b.Bytes(), s.cfg.Limits.Body)
+	m, err := wsman.Parse(b.Bytes(), limit)
 	if m == nil {
 		m = &wsman.Message{}
 	}
@@ -289,15 +317,16 @@ func (s *Server) answer(r *http.Request, caller *callers.Caller, m *wsman.Messag
 		return sh.send(b)
 	case *wsman.Signaled:
 		return sh.signal(b)
+	case *wsman.Leave:
+		return nil, sh.disconnect(b)
+	case *wsman.Return:
+		return nil, sh.reconnect(m.Session, b)
 	}
 	switch m.Action {
 	case wsman.Get:
 		return sh.describe(s.cfg.Now()), nil
 	case wsman.Delete:
-		s.mu.Lock()
-		delete(s.shells, sh.id)
-		s.mu.Unlock()
-		sh.close()
+		s.remove(sh, endedByClient)
 		return nil, nil
 	}
 	return nil, wsman.UnknownAction.Fault("")
@@ -309,8 +338,11 @@ func (s *Server) find(caller *callers.Caller, m *wsman.Message) (*shell, *wsman.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sh := s.shells[strings.ToUpper(m.ShellID)]
-	if sh == nil || sh.owner != ownerOf(caller) || !sh.enter(s.cfg.Now()) {
+	if sh == nil || sh.owner != ownerOf(caller) {
 		return nil, wsman.UnknownShell.Fault("")
+	}
+	if bad := sh.enter(s.cfg.Now(), m.Action); bad != nil {
+		return nil, bad
 	}
 	return sh, nil
 }
@@ -334,10 +366,14 @@ func (s *Server) create(r *http.Request, caller *callers.Caller, m *wsman.Messag
 	} else if _, err := uuid.Parse(id); err != nil {
 		return nil, wsman.Invalid.Fault("ShellId is no GUID.")
 	}
+	if bad := s.pace(ownerOf(caller)); bad != nil {
+		return nil, bad
+	}
 	host := callers.HostOf(r)
 	rs, err := s.cfg.Runspaces(r.Context(), Request{ID: id, Host: host, Configuration: configuration, Caller: caller})
 	switch {
 	case errors.Is(err, ErrForbidden):
+		s.cfg.Metrics.refuse(refusedForbidden)
 		return nil, wsman.AccessDenied.Fault("")
 	case errors.Is(err, errors.ErrUnsupported):
 		return nil, wsman.UnknownResource.Fault("")
@@ -347,31 +383,45 @@ func (s *Server) create(r *http.Request, caller *callers.Caller, m *wsman.Messag
 	}
 	sh := newShell(s, r, caller, m, want, id, rs)
 	if bad := s.register(sh); bad != nil {
+		sh.cancel()
 		return nil, bad
 	}
 	defer sh.leave()
 	if bad := sh.feed(want.Creation); bad != nil {
-		s.mu.Lock()
-		delete(s.shells, id)
-		s.mu.Unlock()
-		sh.close()
+		s.remove(sh, endedBroken)
 		return nil, bad
 	}
 	s.cfg.Log.InfoContext(r.Context(), "session is open", "session", id, "caller", sh.user, "configuration", configuration)
 	return &wsman.Created{Address: m.To, Shell: *sh.describe(s.cfg.Now())}, nil
 }
 
+// pace holds back an account that opens sessions faster than Limits.NewSessions
+// allows. What was refused does not count.
+func (s *Server) pace(owner string) *wsman.Fault {
+	now := s.cfg.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	full := s.rates[owner]
+	if full.Before(now) {
+		full = now
+	}
+	full = full.Add(rateWindow / time.Duration(s.cfg.Limits.NewSessions))
+	if wait := full.Sub(now) - rateWindow; wait > 0 {
+		s.cfg.Metrics.refuse(refusedRate)
+		seconds := int((wait + time.Second - 1) / time.Second) // as Exchange says it
+		return wsman.Quota.Fault(fmt.Sprintf("Fail to create runspace because you have exceeded your budget to create runspace. Please wait for %d seconds.", seconds))
+	}
+	s.rates[owner] = full
+	return nil
+}
+
 // register takes a session in, if there is room.
 func (s *Server) register(sh *shell) *wsman.Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.endOld(sh.created)
 	own := 0
-	for id, o := range s.shells {
-		if o.over(sh.created) {
-			delete(s.shells, id)
-			go o.close() // nothing waits for it: it was left alone too long
-			continue
-		}
+	for _, o := range s.shells {
 		if o.owner == sh.owner {
 			own++
 		}
@@ -382,11 +432,14 @@ func (s *Server) register(sh *shell) *wsman.Fault {
 	case s.shells[sh.id] != nil:
 		return wsman.Invalid.Fault("ShellId is in use.")
 	case own >= s.cfg.Limits.Sessions:
+		s.cfg.Metrics.refuse(refusedAccount)
 		return wsman.Quota.Fault(fmt.Sprintf("The limit is %d.", s.cfg.Limits.Sessions))
 	case len(s.shells) >= s.cfg.Limits.AllSessions:
+		s.cfg.Metrics.refuse(refusedServer)
 		return wsman.Quota.Fault("The server has as many as it may.")
 	}
 	s.shells[sh.id] = sh
+	s.cfg.Metrics.open()
 	return nil
 }
 

@@ -26,7 +26,7 @@ type shell struct {
 	org             string // or realm
 	client, address string // the client's program, and where it is
 	created         time.Time
-	idle            time.Duration
+	session         string // p:SessionId of its client
 	compressed      bool
 	runspace        runspace
 	ctx             context.Context // of the pipelines; ends with the session
@@ -45,6 +45,8 @@ type shell struct {
 	replies  map[int64]chan psrp.HostReply
 	using    int // requests that are under way
 	seen     time.Time
+	idle     time.Duration
+	left     bool // the client has disconnected
 	closed   bool
 }
 
@@ -99,12 +101,12 @@ func newShell(s *Server, r *http.Request, caller *callers.Caller, m *wsman.Messa
 	now := s.cfg.Now()
 	idle := s.cfg.Limits.Idle
 	if want.Idle > 0 {
-		idle = min(max(want.Idle, minIdle), s.cfg.Limits.MaxIdle)
+		idle = s.cfg.Limits.idle(want.Idle)
 	}
 	limit := s.cfg.Limits.Memory
 	sh := &shell{
 		server: s, id: id, owner: ownerOf(caller), user: caller.Account.UserName, name: want.Name, resource: m.Resource, org: caller.Account.Owner(),
-		client: r.UserAgent(), address: r.RemoteAddr, created: now, idle: idle, compressed: m.Compressed, turn: make(chan struct{}, 1), stream: newStream(),
+		client: r.UserAgent(), address: r.RemoteAddr, created: now, idle: idle, session: m.Session, compressed: m.Compressed, turn: make(chan struct{}, 1), stream: newStream(),
 		pool:     psrp.NewServer(psrp.ServerConfig{MaxObject: min(psrp.MaxObject, limit), MaxInput: limit}),
 		commands: map[string]*command{}, changed: make(chan struct{}), replies: map[int64]chan psrp.HostReply{}, using: 1, seen: now,
 	}
@@ -113,16 +115,20 @@ func newShell(s *Server, r *http.Request, caller *callers.Caller, m *wsman.Messa
 	return sh
 }
 
-// enter notes that a request is under way; false: the session has ended.
-func (sh *shell) enter(now time.Time) bool {
-	if sh.over(now) {
-		return false
+// enter notes that a request is under way, unless the session has ended or, its
+// client having disconnected, takes no such request.
+func (sh *shell) enter(now time.Time, a wsman.Action) *wsman.Fault {
+	if sh.over(now) != "" {
+		return wsman.UnknownShell.Fault("")
 	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	if sh.left && a != wsman.Reconnect && a != wsman.Disconnect && a != wsman.Delete && a != wsman.Get {
+		return wsman.Left.Fault("")
+	}
 	sh.using++
 	sh.seen = now
-	return !sh.closed
+	return nil
 }
 
 func (sh *shell) leave() {
@@ -133,20 +139,60 @@ func (sh *shell) leave() {
 	sh.mu.Unlock()
 }
 
-// over reports whether nobody has used the session for too long.
-func (sh *shell) over(now time.Time) bool {
+// over is why the session's time is over: nobody has used it for too long, or it
+// is too old. Else it is "".
+func (sh *shell) over(now time.Time) string {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.closed || sh.using == 0 && now.Sub(sh.seen) >= sh.idle
+	switch {
+	case sh.using == 0 && now.Sub(sh.seen) >= sh.idle:
+		return endedIdle
+	case now.Sub(sh.created) >= sh.server.cfg.Limits.Lifetime:
+		return endedLifetime
+	}
+	return ""
 }
 
 // close ends the session: its pipelines stop, requests that wait are told.
-func (sh *shell) close() {
+func (sh *shell) close(why string) {
 	sh.cancel()
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	if sh.closed {
+		return
+	}
 	sh.closed = true
 	sh.happened()
+	sh.server.cfg.Metrics.end(why)
+	sh.server.cfg.Log.Info("session has ended", "session", sh.id, "caller", sh.user, "why", why)
+}
+
+// disconnect lets the client go and come back (MS-WSMV 3.1.4.15). What runs goes
+// on until it has written as much as may wait.
+func (sh *shell) disconnect(b *wsman.Leave) *wsman.Fault {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if b.Idle > 0 {
+		sh.idle = sh.server.cfg.Limits.idle(b.Idle)
+	}
+	sh.left = true
+	sh.happened()
+	return nil
+}
+
+// reconnect takes the client back that has disconnected, and no other one
+// (MS-WSMV 3.1.4.16): what it has read of the streams nobody else knows.
+func (sh *shell) reconnect(session string, b *wsman.Return) *wsman.Fault {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	switch {
+	case session != sh.session:
+		return wsman.InUse.Fault("")
+	case b.Command != "" && sh.commands[strings.ToUpper(b.Command)] == nil:
+		return wsman.UnknownShell.Fault("")
+	}
+	sh.left = false
+	return nil
 }
 
 // happened wakes whoever waits. mu is held.
@@ -159,9 +205,13 @@ func (sh *shell) happened() {
 func (sh *shell) describe(now time.Time) *wsman.Shell {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	state := "Connected"
+	if sh.left {
+		state = "Disconnected"
+	}
 	return &wsman.Shell{
 		ID: sh.id, Name: sh.name, Input: "stdin pr", Output: "stdout", Idle: sh.idle, Resource: sh.resource, Owner: sh.user, ClientIP: hostOf(sh.address),
-		Compressed: sh.compressed, State: "Connected", Age: now.Sub(sh.created), Quiet: now.Sub(sh.seen),
+		Compressed: sh.compressed, State: state, Age: now.Sub(sh.created), Quiet: now.Sub(sh.seen),
 	}
 }
 
@@ -212,6 +262,7 @@ func (sh *shell) command(r *http.Request, c *wsman.CommandLine) (wsman.Body, *ws
 	case sh.commands[id] != nil:
 		return nil, wsman.Invalid.Fault("CommandId is in use.")
 	case unfetched >= sh.server.cfg.Limits.Commands:
+		sh.server.cfg.Metrics.busy()
 		return nil, wsman.Busy.Fault("")
 	case sh.pool.State() != psrp.PoolOpened:
 		return nil, wsman.Invalid.Fault("The session is not open yet.")
@@ -246,6 +297,7 @@ func (c *command) feed(data []byte) *wsman.Fault {
 	}
 	c.held += len(data)
 	sh.held += len(data)
+	sh.server.cfg.Metrics.move("in", len(data))
 	events, err := c.job.Read(data)
 	ready := false
 	for _, e := range events {
@@ -264,6 +316,7 @@ func (c *command) feed(data []byte) *wsman.Fault {
 	sh.happened()
 	if ready && !c.began && err == nil && !sh.closed {
 		c.began = true
+		sh.server.cfg.Metrics.begin()
 		sh.server.wg.Go(c.run)
 	}
 	if _, broken := errors.AsType[*psrp.ProtocolError](err); err != nil && !broken {
@@ -381,6 +434,10 @@ func (sh *shell) receive(ctx context.Context, m *wsman.Message, want *wsman.Desi
 			sh.mu.Unlock()
 			return write(wsman.Aborted.Fault("The session has ended."))
 		}
+		if sh.left {
+			sh.mu.Unlock()
+			return write(wsman.Displaced.Fault(""))
+		}
 		out := sh.pool.Out()
 		if c != nil {
 			out = c.job.Out()
@@ -396,6 +453,9 @@ func (sh *shell) receive(ctx context.Context, m *wsman.Message, want *wsman.Desi
 				return err
 			}
 			sh.mu.Lock()
+			for _, st := range body.Streams {
+				sh.server.cfg.Metrics.move("out", len(st.Data))
+			}
 			out.Commit()
 			if c != nil && body.State == wsman.CommandDone {
 				c.fetched = true

@@ -1,0 +1,5 @@
+//go:build !race
+
+package remoteserver_test
+
+const raceEnabled = false

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"busybridge/internal/directory"
@@ -99,6 +100,8 @@ type Tokens struct {
 	signers    signers
 	actors     *recent[actorKey, actorToken]
 	challenges *recent[string, acs.Challenge] // by scheme and host, see Transport
+	bearers    *recent[bearerKey, bearer]
+	forgotten  atomic.Uint64 // actor tokens: no bearer from before counts
 
 	mu      sync.Mutex
 	flights map[actorKey]*flight // guarded by mu
@@ -167,7 +170,8 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 	cfg.AssertionLifetime = orDefault(cfg.AssertionLifetime, 5*time.Minute)
 	cfg.OuterLifetime = orDefault(cfg.OuterLifetime, 8*time.Hour)
 	return &Tokens{cfg: cfg, signers: newSigners(), actors: newRecent[actorKey, actorToken](cfg.MaxTokens/2 + 1),
-		challenges: newRecent[string, acs.Challenge](cfg.MaxTokens/2 + 1), flights: make(map[actorKey]*flight)}, nil
+		challenges: newRecent[string, acs.Challenge](cfg.MaxTokens/2 + 1),
+		bearers:    newRecent[bearerKey, bearer](maxBearers), flights: make(map[actorKey]*flight)}, nil
 }
 
 // Bearer returns a token of org for the resource at host (without port, or with
@@ -181,6 +185,13 @@ func (t *Tokens) Bearer(ctx context.Context, org *directory.Organization, ch acs
 // bearer is Bearer with a trace, which may be nil. Fresh tells it to use no
 // actor token that is kept.
 func (t *Tokens) bearer(ctx context.Context, p *purpose, fresh bool, trace *Trace) (string, error) {
+	remember := !fresh && trace == nil && p.app == nil && p.as != nil
+	if remember {
+		if text, ok := t.bearerKnown(p); ok {
+			return text, nil
+		}
+	}
+	forgotten := t.forgotten.Load()
 	w, err := t.wayFor(p, trace)
 	if err != nil {
 		return "", err
@@ -201,7 +212,11 @@ func (t *Tokens) bearer(ctx context.Context, p *purpose, fresh bool, trace *Trac
 	if p.as == nil || p.app != nil { // an application of Entra says in its request whom it acts for
 		return actor.text, nil
 	}
-	return t.outer(actor, w.key.audience, p.as), nil
+	text := t.outer(actor, w.key.audience, p.as)
+	if remember {
+		t.keepBearer(p, text, actor.renew, forgotten)
+	}
+	return text, nil
 }
 
 // Forget drops the cached actor token that Bearer would use: the resource has
@@ -214,6 +229,7 @@ func (t *Tokens) forget(p *purpose) {
 	if w, err := t.wayFor(p, nil); err == nil {
 		t.actors.drop(w.key)
 	}
+	t.forgotten.Add(1)
 }
 
 // wayFor chooses who issues the token (oauth-s2s 2.2): Entra, where an

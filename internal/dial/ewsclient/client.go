@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"busybridge/internal/dial/safehttp"
 	"busybridge/internal/spec/ews"
 	"busybridge/internal/spec/soap"
 )
@@ -45,11 +46,14 @@ func (e *StatusError) Error() string {
 
 // A Config is what a Client needs.
 type Config struct {
-	// HTTP is required. It verifies TLS, keeps to the limits of redirects and
-	// time, and carries the credentials (trust.Transport).
+	// HTTP is required, with a Transport. It verifies TLS, keeps to the limit of time
+	// and carries the credentials (trust.Transport). Redirects are not followed: of a
+	// POST they lead nowhere.
 	HTTP      *http.Client
 	UserAgent string // "": none is set
 	MaxBody   int64  // default DefaultMaxBody
+	// Hours remembers working hours; nil: nothing does.
+	Hours *ews.HoursMemory
 }
 
 // A Client is safe for concurrent use.
@@ -57,8 +61,8 @@ type Client struct{ cfg Config }
 
 // New checks the configuration.
 func New(cfg Config) (*Client, error) {
-	if cfg.HTTP == nil {
-		return nil, errors.New("ewsclient: HTTP is required")
+	if cfg.HTTP == nil || cfg.HTTP.Transport == nil {
+		return nil, errors.New("ewsclient: HTTP is required, with a Transport")
 	}
 	if cfg.MaxBody < 0 {
 		return nil, fmt.Errorf("ewsclient: MaxBody of %d bytes", cfg.MaxBody)
@@ -86,8 +90,8 @@ func (c *Client) GetUserAvailability(ctx context.Context, endpoint string, req *
 	if len(req.Mailboxes) > 0 {
 		anchor = req.Mailboxes[0].Address
 	}
-	reader := ews.NewAvailabilityReader(zone)
-	env, where, err := c.post(ctx, endpoint, "GetUserAvailability", req.RequestID, anchor, ews.AppendGetUserAvailabilityRequest(nil, req), reader.Shortcut)
+	reader := ews.NewAvailabilityReader(zone, c.cfg.Hours)
+	env, where, err := c.post(ctx, endpoint, "GetUserAvailability", req.RequestID, anchor, ews.AppendGetUserAvailabilityRequest(nil, req), reader.Parse)
 	if err != nil {
 		return nil, err
 	}
@@ -99,32 +103,20 @@ func (c *Client) GetUserAvailability(ctx context.Context, endpoint string, req *
 	return resp, nil
 }
 
-// post sends one request and returns the envelope of the answer; where is the
-// endpoint as errors may name it.
-func (c *Client) post(ctx context.Context, endpoint, operation, requestID, anchor string, body []byte, shortcut soap.Shortcut) (env *soap.Envelope, where string, err error) {
+// post sends one request and returns the envelope that parse makes of the answer, nil
+// is soap.Parse; where is the endpoint as errors may name it.
+func (c *Client) post(ctx context.Context, endpoint, operation, requestID, anchor string, body []byte, parse func(text []byte, limit int64) (*soap.Envelope, error)) (env *soap.Envelope, where string, err error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return nil, "", fmt.Errorf("EWS endpoint: %w", err)
 	}
 	where = u.Redacted()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "", bytes.NewReader(body))
 	if err != nil {
 		return nil, where, fmt.Errorf("EWS endpoint: %w", err)
 	}
-	r.Header.Set("Content-Type", "text/xml; charset=utf-8")
-	r.Header.Set("Accept", "text/xml")
-	r.Header.Set("SOAPAction", `"`+ews.NSMessages+"/"+operation+`"`)
-	if c.cfg.UserAgent != "" {
-		r.Header.Set("User-Agent", c.cfg.UserAgent)
-	}
-	if requestID != "" {
-		r.Header.Set("client-request-id", requestID)
-		r.Header.Set("return-client-request-id", "true")
-	}
-	if printable(anchor) { // a routing hint (1.1)
-		r.Header.Set("X-AnchorMailbox", anchor)
-	}
-	resp, err := c.cfg.HTTP.Do(r)
+	r.URL, r.Host, r.Header = u, u.Host, c.header(operation, requestID, anchor)
+	resp, err := safehttp.Once(c.cfg.HTTP, r)
 	if err != nil {
 		return nil, where, err // names method and URL
 	}
@@ -134,7 +126,10 @@ func (c *Client) post(ctx context.Context, endpoint, operation, requestID, ancho
 		_, _ = io.CopyN(io.Discard, resp.Body, 4<<10)
 		return nil, where, c.statusError(resp, where)
 	}
-	env, err = soap.ReadWith(resp.Body, c.cfg.MaxBody, shortcut)
+	if parse == nil {
+		parse = soap.Parse
+	}
+	env, err = soap.ReadWith(resp.Body, c.cfg.MaxBody, func(text []byte) (*soap.Envelope, error) { return parse(text, c.cfg.MaxBody) })
 	switch syntax := (*soap.SyntaxError)(nil); {
 	case err == nil:
 	case errors.Is(err, soap.ErrTooLarge):
@@ -153,6 +148,29 @@ func (c *Client) post(ctx context.Context, endpoint, operation, requestID, ancho
 		return nil, where, c.statusError(resp, where)
 	}
 	return env, where, nil
+}
+
+// Values that never change.
+var (
+	xmlBody = []string{"text/xml; charset=utf-8"}
+	xmlType = []string{"text/xml"}
+	yes     = []string{"true"}
+)
+
+// header makes the header of a request. Names are as net/textproto writes them.
+func (c *Client) header(operation, requestID, anchor string) http.Header {
+	v := [...]string{`"` + ews.NSMessages + "/" + operation + `"`, c.cfg.UserAgent, requestID, anchor}
+	h := http.Header{"Content-Type": xmlBody, "Accept": xmlType, "Soapaction": v[:1:1]}
+	if c.cfg.UserAgent != "" {
+		h["User-Agent"] = v[1:2:2]
+	}
+	if requestID != "" {
+		h["Client-Request-Id"], h["Return-Client-Request-Id"] = v[2:3:3], yes
+	}
+	if printable(anchor) { // a routing hint (1.1)
+		h["X-Anchormailbox"] = v[3:4:4]
+	}
+	return h
 }
 
 func (c *Client) statusError(resp *http.Response, where string) *StatusError {

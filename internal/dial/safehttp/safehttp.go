@@ -56,6 +56,7 @@ const (
 	connectTimeout = 10 * time.Second // one address, and again for the TLS handshake
 	idleTimeout    = 90 * time.Second // kept connections; below the 120 s of IIS
 	idlePerHost    = 32               // a partner is asked by many of our users at once
+	writeBuffer    = 8 << 10          // a question with its token goes out in one piece
 )
 
 // A Config says what a client may reach. The zero Config is a client for the
@@ -140,6 +141,8 @@ func Transport(cfg Config) (*http.Transport, error) {
 	g.open = net.Dialer{Timeout: connectTimeout, Resolver: cfg.Resolver}
 	g.fenced = g.open
 	g.fenced.ControlContext = g.control
+	resolver := or(cfg.Resolver, net.DefaultResolver)
+	g.hosts = addresses{lookup: resolver.LookupNetIP, connect: g.fenced.DialContext}
 	return &http.Transport{
 		Proxy:                  g.admit,
 		DialContext:            g.dial,
@@ -151,6 +154,7 @@ func Transport(cfg Config) (*http.Transport, error) {
 		MaxIdleConns:           16 * idlePerHost,
 		MaxIdleConnsPerHost:    idlePerHost,
 		MaxResponseHeaderBytes: or(cfg.MaxHeader, DefaultMaxHeader),
+		WriteBufferSize:        writeBuffer,
 		DisableCompression:     true, // a small answer must not unpack to a big one
 		// As Exchange's own availability service asks. For requests that are answered
 		// at once HTTP/2 costs about twice the processor time, in Go.
@@ -218,6 +222,43 @@ func checkURL(u *url.URL) error {
 	return nil
 }
 
+// Once sends one request by c and follows no redirect: what c.Do does with a
+// CheckRedirect of http.ErrUseLastResponse. c.Timeout counts for a request whose
+// context has no deadline. Do starts a goroutine and a timer of its own for each request
+// to a transport that is not net/http's.
+func Once(c *http.Client, r *http.Request) (*http.Response, error) {
+	var cancel context.CancelFunc
+	if _, ok := r.Context().Deadline(); !ok && c.Timeout > 0 {
+		var ctx context.Context
+		ctx, cancel = context.WithTimeout(r.Context(), c.Timeout)
+		r = r.WithContext(ctx)
+	}
+	resp, err := c.Transport.RoundTrip(r)
+	if err != nil {
+		if cancel != nil {
+			cancel()
+		}
+		if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(e.RecordHeader[:]) == "HTTP/" {
+			err = http.ErrSchemeMismatch
+		}
+		return nil, &url.Error{Op: r.Method[:1] + strings.ToLower(r.Method[1:]), URL: r.URL.Redacted(), Err: err}
+	}
+	if cancel != nil {
+		resp.Body = &onceBody{resp.Body, cancel}
+	}
+	return resp, nil
+}
+
+type onceBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *onceBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
 // punctual makes an error of an answer that ends after its request was given up. A
 // server that notices that may still end it well, and what came would look whole.
 type punctual struct{ http.RoundTripper }
@@ -271,13 +312,14 @@ func ReadBody(resp *http.Response, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-// A guard decides what is dialed. It does not change after it was made.
+// A guard decides what is dialed. All but hosts does not change after it was made.
 type guard struct {
 	allow        []netip.Prefix
 	connectTo    map[string]string
 	proxy        *url.URL
 	proxyAddr    string
 	open, fenced net.Dialer
+	hosts        addresses // by fenced
 }
 
 // admit is asked for the proxy of each request, before a connection is looked
@@ -309,7 +351,7 @@ func (g *guard) dial(ctx context.Context, network, addr string) (net.Conn, error
 	if key == g.proxyAddr { // with a proxy nothing else comes here
 		return g.open.DialContext(ctx, network, addr)
 	}
-	return g.fenced.DialContext(ctx, network, addr)
+	return g.hosts.dial(ctx, network, addr)
 }
 
 // control sees the address that the socket is about to be connected to.

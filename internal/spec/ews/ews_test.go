@@ -1,10 +1,7 @@
 package ews_test
 
 import (
-	order "cmp"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +126,8 @@ func TestHeader(t *testing.T) {
 		{"request type", `<t:RequestType>CrossForest</t:RequestType>`, ews.Header{RequestType: "CrossForest"}, nil},
 		{"request type inside", `<t:ProxyRequestTypeHeader><t:RequestType>CrossSite</t:RequestType></t:ProxyRequestTypeHeader>`, ews.Header{RequestType: "CrossSite"}, nil},
 		{"the stricter request type counts", `<t:RequestType>CrossForest</t:RequestType><t:ProxyRequestTypeHeader>CrossSite</t:ProxyRequestTypeHeader>`, ews.Header{RequestType: "CrossForest"}, nil},
+		{"security context", `<t:SerializedSecurityContext><t:UserSid>S-1-5-21-1</t:UserSid><t:PrimarySmtpAddress> dan@fabrikam.com </t:PrimarySmtpAddress></t:SerializedSecurityContext>`,
+			ews.Header{Privileged: "SerializedSecurityContext", SecurityContext: "dan@fabrikam.com"}, nil},
 		{"privileged", `<t:OpenAsAdminOrSystemService LogonType="Admin"/>`, ews.Header{Privileged: "OpenAsAdminOrSystemService"}, nil},
 		{"two access modes", sid(`<t:SID>a</t:SID>`) + `<t:SerializedSecurityContext/>`, ews.Header{}, ews.ErrAccessModes},
 		{"two privileged modes", `<t:ProxySecurityContext/><t:SerializedSecurityContext/>`, ews.Header{}, ews.ErrAccessModes},
@@ -455,7 +454,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		// These are not written.
-		r.Header.Privileged = ""
+		r.Header.Privileged, r.Header.SecurityContext = "", ""
 		if r.Header.Version == "" {
 			r.Header.Version = "Exchange2007"
 		}
@@ -474,92 +473,6 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("what we write reads differently\n%s", diff)
 		}
 	})
-}
-
-// readAnswer reads an answer with the shortcut or without, its events in order.
-func readAnswer(text string, shortcut bool) (*ews.AvailabilityResponse, error) {
-	zone := wintz.Rule{Bias: -60}
-	r := ews.NewAvailabilityReader(&zone)
-	var cut soap.Shortcut
-	if shortcut {
-		cut = r.Shortcut
-	}
-	env, err := soap.ReadWith(strings.NewReader(text), limit, cut)
-	if err != nil {
-		return nil, err
-	}
-	got, err := r.Response(env)
-	if err != nil {
-		return nil, err
-	}
-	for i := range got.FreeBusy {
-		slices.SortStableFunc(got.FreeBusy[i].Events, func(a, b ews.CalendarEvent) int {
-			return order.Or(a.Start.Compare(b.Start), a.End.Compare(b.End), strings.Compare(a.BusyType, b.BusyType), strings.Compare(detailsText(a), detailsText(b)))
-		})
-	}
-	return got, nil
-}
-
-func detailsText(e ews.CalendarEvent) string {
-	if e.Details == nil {
-		return ""
-	}
-	return fmt.Sprint(*e.Details)
-}
-
-func event(name, inner string) string {
-	return `<` + name + `><StartTime>2026-03-02T09:00:00</StartTime><EndTime>2026-03-02T10:00:00Z</EndTime>` + inner + `</` + name + `>`
-}
-
-// The shortcut changes what is read of no document.
-func FuzzShortcut(f *testing.F) {
-	const begin = `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><GetUserAvailabilityResponse xmlns="` + ews.NSMessages + `"><FreeBusyResponseArray><FreeBusyResponse><FreeBusyView>`
-	const finish = `</FreeBusyView></FreeBusyResponse></FreeBusyResponseArray></GetUserAvailabilityResponse></s:Body></s:Envelope>`
-	f.Add(string(ews.AppendGetUserAvailabilityResponse(nil, answer())))
-	plain := event("CalendarEvent", `<BusyType>Busy</BusyType>`)
-	for _, inside := range []string{
-		plain + plain, " " + plain + "\n\t" + plain + " ", plain + event("CalendarEvent", `<BusyType>Busy</BusyType><CalendarEventDetails><Subject>a</Subject></CalendarEventDetails>`) + plain,
-		event("CalendarEvent", `<BusyType>B&amp;</BusyType>`), event("CalendarEvent", `<BusyType> Busy </BusyType>`), event("CalendarEvent", ``), event("CalendarEvent", `<BusyType>Busy</BusyType>x`),
-		strings.ReplaceAll(plain, "><", ">\r\n<"), strings.Replace(plain, "CalendarEvent>", `CalendarEvent xmlns="u">`, 1), strings.Replace(plain, "StartTime>", "StartTime >", 1),
-		event("CalendarEvents", `<BusyType>Busy</BusyType>`), `<!-- c -->` + plain + `<![CDATA[x]]>`, strings.Replace(plain, "</BusyType>", "<x/></BusyType>", 1), strings.Replace(plain, "</CalendarEvent>", "", 1), plain[:40], "<CalendarEvent>",
-	} {
-		f.Add(begin + `<CalendarEventArray xmlns="` + ews.NSTypes + `">` + inside + `</CalendarEventArray>` + finish)
-		f.Add(begin + `<CalendarEventArray xmlns="` + ews.NSTypes + `">` + inside + `</CalendarEventArray><CalendarEventArray xmlns="` + ews.NSTypes + `">` + inside + `</CalendarEventArray>` + finish)
-		r := strings.NewReplacer("</", "</t:", "<!", "<!", "<", "<t:")
-		f.Add(begin + `<t:CalendarEventArray xmlns:t="` + ews.NSTypes + `">` + r.Replace(inside) + `</t:CalendarEventArray>` + finish)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		want, wantErr := readAnswer(text, false)
-		got, err := readAnswer(text, true)
-		if (err != nil) != (wantErr != nil) {
-			t.Fatalf("error %v, without shortcut %v", err, wantErr)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("with shortcut (-without +with):\n%s", diff)
-		}
-	})
-}
-
-// Events without details make no elements.
-func TestShortcutIsTaken(t *testing.T) {
-	text := string(ews.AppendGetUserAvailabilityResponse(nil, &ews.AvailabilityResponse{FreeBusy: []ews.FreeBusyResponse{{View: "FreeBusy", HasEvents: true, Events: []ews.CalendarEvent{
-		{Start: at("2026-07-02T07:00:00Z"), End: at("2026-07-02T08:00:00Z"), BusyType: "Busy"}, {Start: at("2026-07-03T07:00:00Z"), End: at("2026-07-03T08:00:00Z"), BusyType: "OOF"},
-	}}}}))
-	r, taken := ews.NewAvailabilityReader(nil), 0
-	env, err := soap.ReadWith(strings.NewReader(text), limit, func(parent, e *soap.Element, prefix, rest string) int {
-		n := r.Shortcut(parent, e, prefix, rest)
-		if n > 0 {
-			taken++
-		}
-		return n
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := r.Response(env)
-	if err != nil || taken != 2 || len(got.FreeBusy) != 1 || len(got.FreeBusy[0].Events) != 2 {
-		t.Errorf("%d taken, %+v, %v", taken, got, err)
-	}
 }
 
 // What a response means survives too, and every operation's parser stays calm.

@@ -215,6 +215,7 @@ func parseSuggestionsOptions(e *soap.Element) (o *SuggestionsOptions, err error)
 
 // AppendGetUserAvailabilityRequest appends the whole envelope of r.
 func AppendGetUserAvailabilityRequest(b []byte, r *AvailabilityRequest) []byte {
+	b = slices.Grow(b, 1600+192*len(r.Mailboxes))
 	b = append(b, `<?xml version="1.0" encoding="utf-8"?>`+"\n"+`<s:Envelope xmlns:s="`+soap.NS+`" xmlns:m="`+NSMessages+`" xmlns:t="`+NSTypes+`">`...)
 	b = r.Header.append(b)
 	b = append(b, `<s:Body><m:GetUserAvailabilityRequest>`...)
@@ -447,7 +448,7 @@ func AppendFreeBusyEnd(b []byte) []byte { return append(b, `</FreeBusyView></Fre
 
 // An EventWriter appends calendar events. It remembers how days are written, for
 // an answer has thousands of times on few days. The zero value is ready.
-type EventWriter struct{ days [128]dayText }
+type EventWriter struct{ days [64]dayText }
 
 type dayText struct {
 	day  int64 // since 1970-01-01, plus one; 0: none
@@ -526,136 +527,7 @@ func appendDays(b []byte, days uint8) []byte {
 // response that is not GetUserAvailability's is a *SchemaError; a fault is for
 // soap.FaultOf.
 func ParseGetUserAvailabilityResponse(env *soap.Envelope, zone *wintz.Rule) (*AvailabilityResponse, error) {
-	return NewAvailabilityReader(zone).Response(env)
-}
-
-// An AvailabilityReader is ParseGetUserAvailabilityResponse for large answers: with
-// its Shortcut given to soap.ReadWith, events without details make no elements.
-type AvailabilityReader struct {
-	toUTC func(wall time.Time) time.Time
-	// events are those that the shortcut read, by their CalendarEventArray. The last
-	// one's are in list.
-	events map[*soap.Element][]CalendarEvent
-	array  *soap.Element
-	list   []CalendarEvent
-}
-
-// NewAvailabilityReader is for one answer in the zone of its request; nil is UTC.
-func NewAvailabilityReader(zone *wintz.Rule) *AvailabilityReader {
-	r := &AvailabilityReader{toUTC: func(wall time.Time) time.Time { return wall }}
-	if zone != nil && *zone != wintz.UTCRule {
-		r.toUTC = zone.UTC
-	}
-	return r
-}
-
-// Shortcut is the soap.Shortcut.
-func (a *AvailabilityReader) Shortcut(parent, e *soap.Element, prefix, rest string) int {
-	if rest == "" || e.Local != "CalendarEvent" || e.Space != NSTypes || !parent.Is(NSTypes, "CalendarEventArray") {
-		return 0
-	}
-	t := tags{rest: rest, prefix: prefix}
-	start, ok := ParseDateTime(t.element("StartTime"))
-	if !ok {
-		return 0
-	}
-	end, ok := ParseDateTime(t.element("EndTime"))
-	if !ok {
-		return 0
-	}
-	busy := t.element("BusyType")
-	if busy == "" || !letters(busy) || !t.tag("</", "CalendarEvent") {
-		return 0
-	}
-	if parent != a.array {
-		a.keep()
-		a.array, a.list = parent, make([]CalendarEvent, 0, 16)
-	}
-	a.list = append(a.list, CalendarEvent{Start: start.UTC(a.toUTC), End: end.UTC(a.toUTC), BusyType: busy})
-	return len(rest) - len(t.rest)
-}
-
-// keep puts the last array's events to the others'.
-func (a *AvailabilityReader) keep() {
-	if a.array == nil {
-		return
-	}
-	if a.events == nil {
-		a.events = make(map[*soap.Element][]CalendarEvent)
-	}
-	a.events[a.array] = append(a.events[a.array], a.list...)
-	a.array = nil
-}
-
-// tags reads elements without attributes, references and children.
-type tags struct{ rest, prefix string }
-
-// tag reads white space and one tag.
-func (t *tags) tag(open, name string) bool {
-	s := strings.TrimLeft(t.rest, " \t\r\n")
-	n := len(open) + len(t.prefix) + len(name)
-	if len(s) <= n || s[n] != '>' || s[:len(open)] != open || s[len(open):n-len(name)] != t.prefix || s[n-len(name):n] != name {
-		return false
-	}
-	t.rest = s[n+1:]
-	return true
-}
-
-// element returns the text of the next element; "" when it is another one, or not simple.
-func (t *tags) element(name string) string {
-	if !t.tag("<", name) {
-		return ""
-	}
-	n := strings.IndexByte(t.rest, '<')
-	if n < 0 {
-		return ""
-	}
-	text := t.rest[:n]
-	t.rest = t.rest[n:]
-	if !t.tag("</", name) {
-		return ""
-	}
-	return text
-}
-
-func letters(s string) bool {
-	for i := range len(s) {
-		if c := s[i] | 0x20; c < 'a' || c > 'z' {
-			return false
-		}
-	}
-	return true
-}
-
-// Response is the answer of the envelope. The events of one calendar that the
-// shortcut read come before its others.
-func (a *AvailabilityReader) Response(env *soap.Envelope) (*AvailabilityResponse, error) {
-	if len(env.Body) == 0 || !env.Body[0].Is(NSMessages, "GetUserAvailabilityResponse") {
-		return nil, violation(env.At, "The body is no GetUserAvailabilityResponse.")
-	}
-	a.keep()
-	e := env.Body[0]
-	r := &AvailabilityResponse{Version: ParseServerVersion(env)}
-	if array := e.Child(NSMessages, "FreeBusyResponseArray"); array != nil {
-		r.FreeBusy = make([]FreeBusyResponse, 0, len(array.Children))
-		for _, c := range array.Children {
-			if !c.Is(NSMessages, "FreeBusyResponse") {
-				continue
-			}
-			f, err := a.freeBusyResponse(c)
-			if err != nil {
-				return nil, err
-			}
-			r.FreeBusy = append(r.FreeBusy, f)
-		}
-	}
-	if s := e.Child(NSMessages, "SuggestionsResponse"); s != nil {
-		var err error
-		if r.Suggestions, err = parseSuggestions(s, a.toUTC); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
+	return NewAvailabilityReader(zone, nil).Response(env)
 }
 
 func (a *AvailabilityReader) freeBusyResponse(e *soap.Element) (r FreeBusyResponse, err error) {
@@ -676,14 +548,12 @@ func (a *AvailabilityReader) freeBusyResponse(e *soap.Element) (r FreeBusyRespon
 	r.Merged = strings.ReplaceAll(v.ChildText(NSTypes, "MergedFreeBusy"), "5", "4")
 	if array := v.Child(NSTypes, "CalendarEventArray"); array != nil {
 		r.HasEvents = true
-		if r.Events = a.events[array]; r.Events == nil {
-			r.Events = make([]CalendarEvent, 0, len(array.Children))
-		}
+		r.Events = make([]CalendarEvent, 0, len(array.Children))
 		for _, c := range array.Children {
 			if !c.Is(NSTypes, "CalendarEvent") {
 				continue
 			}
-			ev, err := parseEvent(c, a.toUTC)
+			ev, err := parseEvent(c, a.utc)
 			if err != nil {
 				return r, err
 			}

@@ -12,6 +12,7 @@ type Element struct {
 	Text      string
 	Children  []*Element
 	Line, Col int // of the start tag, 1-based, in characters
+	Off       int // of the start tag, in bytes of the text
 }
 
 // An Attr is an attribute. One without prefix is in no namespace.

@@ -14,20 +14,24 @@ type Envelope struct {
 
 // Read reads a SOAP 1.1 envelope of at most limit bytes. Errors are those of
 // ReadXML, or wrap ErrNotSOAP or ErrVersion12.
-func Read(r io.Reader, limit int64) (*Envelope, error) { return ReadWith(r, limit, nil) }
+func Read(r io.Reader, limit int64) (*Envelope, error) {
+	return ReadWith(r, limit, func(text []byte) (*Envelope, error) { return Parse(text, limit) })
+}
 
-// A Shortcut reads elements that come in thousands itself. It is called with each
-// element that begins inside parent and is not empty: prefix is that of its name
-// with the colon, rest the text behind its start tag, "" where the start tag has
-// attributes. It returns the length of the text up to and with the end tag, and
-// the element does not become a child of parent; or 0, and it is read as any
-// other. What it accepts must be well-formed, without declarations of namespaces.
-type Shortcut func(parent, e *Element, prefix, rest string) int
+// ReadWith reads at most limit bytes and lets parse make an envelope of them, which
+// Parse helps with. It may not keep the text.
+func ReadWith(r io.Reader, limit int64, parse func(text []byte) (*Envelope, error)) (env *Envelope, err error) {
+	err = withBytes(r, limit, func(text []byte) error {
+		env, err = parse(text)
+		return err
+	})
+	return env, err
+}
 
-// ReadWith is Read with a shortcut.
-func ReadWith(r io.Reader, limit int64, shortcut Shortcut) (*Envelope, error) {
+// Parse is Read for what was read already. The limit counts for the elements.
+func Parse(text []byte, limit int64) (*Envelope, error) {
 	m := memories.Get().(*memory)
-	root, err := read(r, limit, m, shortcut)
+	root, err := parse(text, limit, m)
 	var env *Envelope
 	if err == nil {
 		env, err = EnvelopeOf(root)

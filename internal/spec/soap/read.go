@@ -46,9 +46,16 @@ func (e *SyntaxError) Error() string {
 // ReadXML reads one document of at most limit bytes in UTF-8, or in UTF-16 with
 // a byte order mark, and returns its root. Errors are *SyntaxError, ErrTooLarge,
 // or wrap the reader's.
-func ReadXML(r io.Reader, limit int64) (*Element, error) { return read(r, limit, new(memory), nil) }
+func ReadXML(r io.Reader, limit int64) (root *Element, err error) {
+	err = withBytes(r, limit, func(text []byte) error {
+		root, err = parse(text, limit, new(memory))
+		return err
+	})
+	return root, err
+}
 
-func read(r io.Reader, limit int64, m *memory, shortcut Shortcut) (*Element, error) {
+// withBytes reads a whole document, which is there until do returns.
+func withBytes(r io.Reader, limit int64, do func(text []byte) error) error {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer func() {
 		if buf.Cap() <= maxPooled {
@@ -58,16 +65,20 @@ func read(r io.Reader, limit int64, m *memory, shortcut Shortcut) (*Element, err
 	}()
 	n, err := buf.ReadFrom(io.LimitReader(r, limit+1))
 	if n > limit {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read document: %w", err)
+		return fmt.Errorf("read document: %w", err)
 	}
-	text, wide, err := decode(buf.Bytes())
+	return do(buf.Bytes())
+}
+
+func parse(b []byte, limit int64, m *memory) (*Element, error) {
+	text, wide, err := decode(b)
 	if err != nil {
 		return nil, err
 	}
-	s := scanner{src: text, wide: wide, left: max(int(limit/bytesPerElement), minElements), memory: m, shortcut: shortcut}
+	s := scanner{src: text, wide: wide, left: max(int(limit/bytesPerElement), minElements), memory: m}
 	return s.document()
 }
 

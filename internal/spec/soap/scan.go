@@ -24,7 +24,6 @@ type scanner struct {
 
 	ascii bool
 	*memory
-	shortcut Shortcut
 }
 
 // A memory is what a document is made in.
@@ -37,6 +36,7 @@ type memory struct {
 	kids     [][]*Element // chunks of places for children; all but the last are full
 	free     []*Element   // of the last
 	stack    []open       // the open elements; not on a goroutine's, which it would make grow
+	deepest  int          // of stack, that was used
 }
 
 // A document with more elements than maxKept does not leave its memory behind.
@@ -52,14 +52,17 @@ func (m *memory) reset() {
 	for i := 0; i < m.used; i += chunk {
 		clear(m.elements[i/chunk][:min(chunk, m.used-i)])
 	}
-	for _, k := range m.kids {
+	for i, k := range m.kids {
+		if i == len(m.kids)-1 {
+			k = k[:len(k)-len(m.free)]
+		}
 		clear(k)
 	}
-	clear(m.stack)
+	clear(m.stack[:m.deepest])
 	clear(m.pending[:cap(m.pending)])
 	clear(m.raw[:cap(m.raw)])
 	clear(m.bound[:cap(m.bound)])
-	m.used, m.pending, m.raw, m.bound, m.free = 0, m.pending[:0], m.raw[:0], m.bound[:0], nil
+	m.deepest, m.used, m.pending, m.raw, m.bound, m.free = 0, 0, m.pending[:0], m.raw[:0], m.bound[:0], nil
 	if len(m.kids) > 1 {
 		m.kids = m.kids[:1]
 	}
@@ -132,22 +135,11 @@ func (o *open) add(run string) {
 
 // child adds a child element; white space before the first one is no text.
 func (s *scanner) child(o *open, e *Element) {
-	o.bears()
-	s.pending = append(s.pending, e)
-}
-
-func (o *open) bears() {
 	if !o.solid {
 		o.text, o.more = "", nil
 	}
 	o.parent = true
-}
-
-// drop takes the last element away, which was read by a shortcut.
-func (s *scanner) drop(parent *open) {
-	parent.bears()
-	s.used--
-	s.elements[s.used/chunk][s.used%chunk] = Element{}
+	s.pending = append(s.pending, e)
 }
 
 func (s *scanner) close(o *open) *Element {
@@ -355,21 +347,6 @@ func (s *scanner) tree() (*Element, error) {
 			if err != nil {
 				return nil, err
 			}
-			if depth > 0 && !empty && s.shortcut != nil {
-				rest := s.src[s.off:]
-				if len(s.raw) > 0 { // what is in it may be bound in it
-					rest = ""
-				}
-				prefix := o.name[:len(o.name)-len(o.el.Local)]
-				if n := s.shortcut(stack[depth-1].el, o.el, prefix, rest); n > 0 && n <= len(rest) {
-					s.off += n
-					s.drop(&stack[depth-1])
-					if err := s.content(&stack[depth-1]); err != nil {
-						return nil, err
-					}
-					continue
-				}
-			}
 			if depth > 0 {
 				s.child(&stack[depth-1], o.el)
 				o.pending++
@@ -382,6 +359,7 @@ func (s *scanner) tree() (*Element, error) {
 			} else {
 				stack[depth] = o
 				depth++
+				s.deepest = max(s.deepest, depth)
 			}
 		}
 		if err := s.content(&stack[depth-1]); err != nil {
@@ -521,7 +499,7 @@ func (s *scanner) resolve(o *open, start int) error {
 	}
 	e := s.element()
 	s.at.advance(s.src, start, s.ascii)
-	e.Line, e.Col = s.at.line+1, s.at.col+1
+	e.Line, e.Col, e.Off = s.at.line+1, s.at.col+1, start
 	var err error
 	if e.Space, e.Local, err = s.lookup(o.name, start+1, true); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -58,6 +59,7 @@ type Engine struct {
 	Config
 	knownRecipients knownRecipients // nil: none
 	knownCalendars  knownCalendars  // nil: none
+	promptPeers     promptPeers     // nil: none
 	tables          tables
 	hours           hours
 	memory          sync.Pool // of *[]freebusy.Interval
@@ -84,6 +86,7 @@ func New(c Config) (*Engine, error) {
 	e := &Engine{Config: c}
 	e.knownRecipients, _ = c.Recipients.(knownRecipients)
 	e.knownCalendars, _ = c.Calendars.(knownCalendars)
+	e.promptPeers, _ = c.Peers.(promptPeers)
 	return e, nil
 }
 
@@ -269,6 +272,7 @@ func (a *asking) resolve(ctx context.Context) {
 				look, cancel = context.WithTimeout(a.limited(ctx), a.e.Timeout*2/5)
 				defer cancel()
 			}
+			a.loadRecipients(look, slow)
 			a.lookUpAll(look, slow)
 		}
 		for _, en := range round {
@@ -384,17 +388,46 @@ func (a *asking) recipient(ctx context.Context, addr smtpaddr.Address) (*directo
 // mayForward stops loops (EWS reference 3.2): what another organization asks
 // is never asked on, whatever it says of itself, nor what nobody in particular
 // does; what an older server of our own asks may leave the organization, but not
-// go to another server of it.
+// go to another server of it; and no server asks itself.
 func (a *asking) mayForward(r routing.Route) *routing.MailboxError {
+	refuse := func(format string, args ...any) *routing.MailboxError {
+		text := fmt.Sprintf("The "+format, args...)
+		if s := a.q.Server; s != nil && !a.q.Caller.Anonymous {
+			text += ". Name of the server where exception originated: " + s.Name
+		}
+		return &routing.MailboxError{Reason: routing.ProxyNotAllowed, Text: text}
+	}
+	c := &a.q.Caller
 	switch {
-	case a.q.Caller.Partner != nil || a.q.Caller.Anonymous || a.q.Proxied == CrossForest:
-		return &routing.MailboxError{Reason: routing.ProxyNotAllowed,
-			Text: fmt.Sprintf("The cross-organization request for mailbox %s is not allowed because the requester is from a different organization", r.Target)}
-	case a.q.Proxied != NotProxied && r.Kind == routing.AddressSpace:
-		return &routing.MailboxError{Reason: routing.ProxyNotAllowed,
-			Text: fmt.Sprintf("The request for mailbox %s is not allowed because it was proxied already", r.Target)}
+	case c.Partner != nil || c.Forest || c.Anonymous || a.q.Proxied == CrossForest:
+		return refuse("cross-organization request for mailbox %s is not allowed because the requester is from a different organization", r.Target)
+	case r.Kind != routing.AddressSpace:
+		return nil
+	case a.q.Proxied != NotProxied:
+		return refuse("request for mailbox %s is not allowed because it was proxied already%s: no connector is for its domain here, and availability address space %q would send it on",
+			r.Target, a.way(), r.AddressSpace.Name)
+	}
+	if s := a.q.Org.Proxy(r.AddressSpace); s != nil && a.q.Server != nil && s.Name == a.q.Server.Name {
+		return refuse("request for mailbox %s is not allowed: availability address space %q leads from server %s back to it, and no connector is for its domain there",
+			r.Target, r.AddressSpace.Name, s.Name)
 	}
 	return nil
+}
+
+// via are the servers of the organization that a question came by, this one included.
+func (a *asking) via() []string {
+	if a.q.Server == nil {
+		return a.q.Via
+	}
+	return append(slices.Clip(a.q.Via), a.q.Server.Name)
+}
+
+// way is what a refusal says of via.
+func (a *asking) way() string {
+	if len(a.q.Via) == 0 {
+		return ""
+	}
+	return " (" + onTheWay + strings.Join(a.via(), ", ") + ")"
 }
 
 // explain logs why an address goes where it goes.
@@ -439,18 +472,28 @@ func (a *asking) ask(ctx context.Context) []routing.Reply {
 			en.later, have[i] = true, true
 		}
 	}
-	if len(remote.list)+len(local) == 0 {
+	if len(remote)+len(local) == 0 {
+		a.loadCalendars(ctx)
 		return replies
 	}
-	ctx = a.limited(ctx)
 	b := newBoard(replies, have)
-	for _, batch := range remote.list {
-		a.e.wg.Go(func() { a.askPeer(ctx, batch, b) })
+	if len(local) == 0 && len(remote) == 1 && a.e.promptPeers != nil && a.e.promptPeers.Prompt(remote[0].route) {
+		if a.ctx != nil {
+			ctx = a.ctx
+		}
+		a.askPeer(ctx, remote[0], b)
+		a.loadCalendars(ctx)
+	} else {
+		ctx = a.limited(ctx)
+		for _, batch := range remote {
+			a.e.wg.Go(func() { a.askPeer(ctx, batch, b) })
+		}
+		a.loadCalendars(ctx)
+		a.e.run(ctx, b.done, len(local), func(i int) {
+			en := a.entries[local[i]]
+			b.put(local[i], a.read(ctx, en))
+		})
 	}
-	a.e.run(ctx, b.done, len(local), func(i int) {
-		en := a.entries[local[i]]
-		b.put(local[i], a.read(ctx, en))
-	})
 	replies, have = b.close()
 	for i := range replies {
 		if !have[i] {

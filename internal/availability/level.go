@@ -25,13 +25,21 @@ type Viewer struct {
 // the organization relationship with it (EWS reference 2.4), and never includes
 // private items. Its user counts as itself only where it is a mail user here; for
 // any other, and for one that a partner names but whose mailbox is here, Default
-// counts. Somebody anonymous sees what Anonymous is granted and never learns which
+// counts. The same holds for a forest that asks by an account, without the cap: the
+// account was given to it. Somebody anonymous sees what Anonymous is granted and never learns which
 // mailboxes exist.
 func NewViewer(org *directory.Organization, c Caller) Viewer {
 	if c.Anonymous {
 		return Viewer{limit: freebusy.LevelFull, blind: true, anon: true}
 	}
 	p := c.Partner
+	if c.Forest {
+		v := Viewer{limit: freebusy.LevelFull, blind: !org.AvailabilityConfig.RevealUnknownRecipients}
+		if u := c.Recipient; u != nil && u.Type == directory.MailUser {
+			v.as = u
+		}
+		return v
+	}
 	if p == nil {
 		return Viewer{as: c.Recipient, limit: freebusy.LevelOwner}
 	}

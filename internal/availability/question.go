@@ -21,16 +21,20 @@ type Question struct {
 	View      freebusy.View
 	Slot      time.Duration // of the merged string; 0: freebusy.DefaultSlot
 	Proxied   Proxied
+	// Via are the servers of the organization that forwarded the question, the first
+	// of them first; with CrossSite.
+	Via       []string
 	RequestID string
 	// Members asks for the merged string of each member of a group, too.
 	Members bool
 }
 
-// A Caller is who asks: a user of the organization, a partner organization, or
-// somebody who has not said who he is.
+// A Caller is who asks: a user of the organization, a partner organization,
+// another forest by an account of ours, or somebody who has not said who he is.
 type Caller struct {
 	Recipient *directory.Recipient // nil for a partner, and for an account without mailbox
 	Partner   *trust.Caller        // nil for a user
+	Forest    bool                 // another forest asks (AvailabilityConfig); Recipient is its user, or nil
 	Anonymous bool                 // the others are nil
 }
 

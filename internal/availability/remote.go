@@ -5,62 +5,65 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"busybridge/internal/freebusy"
 	"busybridge/internal/routing"
 	"busybridge/internal/spec/smtpaddr"
 )
 
+// promptPeers are Peers that keep to the deadline of a question. One that leaves by
+// one route, and asks for nothing else, is then asked without a goroutine.
+type promptPeers interface {
+	// Prompt reports whether Ask by the route returns soon after its context is done,
+	// whatever another server does.
+	Prompt(r routing.Route) bool
+}
+
 // A batch is one question that leaves by a route.
 type batch struct {
 	route   routing.Route
 	targets []smtpaddr.Address
-	entries [][]int // for each target, the entries that wait for it
+	waits   []waiter
 }
+
+// A waiter is an entry that waits for the answer about a target.
+type waiter struct{ entry, target int }
 
 // batches groups entries by route: one question for each, split where it would
 // have more than MaxAttendees addresses.
-type batches struct {
-	list []*batch
-	open map[string]*batch // by Route.Key: the last one
-	at   map[place]spot
-}
+type batches []*batch
 
-type place struct {
-	key    string
-	target smtpaddr.Address
-}
-
-type spot struct {
-	b *batch
-	i int
-}
-
+// add looks through what there is: a question has few routes, and a batch few targets.
 func (bs *batches) add(r routing.Route, entry int) {
-	if bs.open == nil {
-		bs.open, bs.at = map[string]*batch{}, map[place]spot{}
-	}
-	key := r.Key()
-	where, ok := bs.at[place{key, r.Target}]
-	if !ok {
-		b := bs.open[key]
-		if b == nil || len(b.targets) == MaxAttendees {
-			b = &batch{route: r}
-			bs.open[key] = b
-			bs.list = append(bs.list, b)
+	var last *batch
+	for _, b := range *bs {
+		if b.goesBy(&r) {
+			if i := slices.Index(b.targets, r.Target); i >= 0 {
+				b.waits = append(b.waits, waiter{entry, i})
+				return
+			}
+			last = b
 		}
-		where = spot{b, len(b.targets)}
-		bs.at[place{key, r.Target}] = where
-		b.targets = append(b.targets, r.Target)
-		b.entries = append(b.entries, nil)
 	}
-	where.b.entries[where.i] = append(where.b.entries[where.i], entry)
+	if last == nil || len(last.targets) == MaxAttendees {
+		last = &batch{route: r}
+		*bs = append(*bs, last)
+	}
+	last.waits = append(last.waits, waiter{entry, len(last.targets)})
+	last.targets = append(last.targets, r.Target)
+}
+
+// goesBy reports whether the route is that of the batch, with another target perhaps.
+func (b *batch) goesBy(r *routing.Route) bool {
+	return b.route.Connector == r.Connector && b.route.Relationship == r.Relationship && b.route.AddressSpace == r.AddressSpace
 }
 
 // askPeer asks one batch and puts a reply for each of its entries on the board.
 // It logs once what was not answered, with the first reason.
 func (a *asking) askPeer(ctx context.Context, bt *batch, b *board[routing.Reply]) {
-	ctx, cancel := context.WithTimeout(ctx, a.e.PeerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, min(a.e.PeerTimeout, a.e.Timeout))
 	defer cancel()
 	q := routing.Query{
 		Addresses: bt.targets, Window: a.q.Window, Slot: a.slot,
@@ -69,10 +72,11 @@ func (a *asking) askPeer(ctx context.Context, bt *batch, b *board[routing.Reply]
 	if r := a.q.Caller.Recipient; r != nil {
 		q.Requester.Address, q.Requester.UPN = r.Primary, r.UPN
 	}
-	for _, entries := range bt.entries {
-		for _, i := range entries {
-			q.View |= a.view(a.entries[i])
-		}
+	if bt.route.Kind == routing.AddressSpace {
+		q.Requester.Via = a.via()
+	}
+	for _, w := range bt.waits {
+		q.View |= a.view(a.entries[w.entry])
 	}
 	replies, err := a.peers(ctx, bt.route, q)
 	if err == nil && len(replies) != len(q.Addresses) {
@@ -88,6 +92,7 @@ func (a *asking) askPeer(ctx context.Context, bt *batch, b *board[routing.Reply]
 		checked[i].Err = failed
 		if failed == nil {
 			checked[i] = sound(replies[i], a.q.Window.Slots(a.slot), q)
+			a.nameLoop(&checked[i])
 		}
 		if err := checked[i].Err; err != nil {
 			missed++
@@ -105,12 +110,25 @@ func (a *asking) askPeer(ctx context.Context, bt *batch, b *board[routing.Reply]
 			slog.String("route", bt.route.Kind.String()), slog.String("object", bt.route.Name()),
 			slog.Int("mailboxes", len(q.Addresses)), slog.Int("unanswered", missed), slog.Any("err", why))
 	}
-	for i, entries := range bt.entries {
-		for _, at := range entries {
-			b.put(at, checked[i])
-		}
+	for _, w := range bt.waits {
+		b.put(w.entry, checked[w.target])
 	}
 }
+
+// nameLoop adds to the refusal of a server that would have to ask on by which
+// servers of ours the question came to it.
+func (a *asking) nameLoop(r *routing.Reply) {
+	me, ok := errors.AsType[*routing.MailboxError](r.Err)
+	if !ok || me.Code != "ErrorProxyRequestNotAllowed" || strings.Contains(me.Text, onTheWay) || len(a.via()) == 0 {
+		return
+	}
+	named := *me
+	named.Text = strings.TrimSuffix(me.Text, ".") + ". " + strings.ToUpper(onTheWay[:1]) + onTheWay[1:] + strings.Join(a.via(), ", ") + "."
+	r.Err = &named
+}
+
+// onTheWay is what a refusal says before the names of servers.
+const onTheWay = "servers on the way: "
 
 // peers calls Peers and contains its panics.
 func (a *asking) peers(ctx context.Context, r routing.Route, q routing.Query) (replies []routing.Reply, err error) {

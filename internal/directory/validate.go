@@ -322,7 +322,7 @@ func (o *Organization) checkRelationships(c *checker) {
 // accessMethods are those that a server here can use; the methods that need
 // another protocol (PublicFolder) or a token from tenant to tenant
 // (OrgWideFBToken) are not among them.
-var accessMethods = []string{"InternalProxy", "PerUserFB", "OrgWideFB", "OrgWideFBBasic"}
+var accessMethods = []string{InternalProxy, PerUserFB, OrgWideFB, OrgWideFBBasic}
 
 func (o *Organization) checkAddressSpaces(c *checker) {
 	common, forests := named(c, "availability address space"), once{}

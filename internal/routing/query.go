@@ -26,6 +26,9 @@ type Requester struct {
 	Address   smtpaddr.Address // primary address; zero: nobody in particular
 	UPN       string
 	RequestID string // goes along as client-request-id
+	// Via are the servers of the organization that the question came by, the last of
+	// them the one that asks. Only an InternalProxy is told.
+	Via []string
 }
 
 // A Reply is one mailbox's answer as it came from a calendar or another server.
@@ -69,7 +72,11 @@ const (
 	RelationshipBad    Reason = "RelationshipBad" // relationship lacks an endpoint
 	SharingPolicy      Reason = "SharingPolicy"
 	GroupTooBig        Reason = "GroupTooBig"
-	Remote             Reason = "Remote" // the other side's own code and text, kept
+	// CrossForestCredentials: an address space has none, or the other forest does not accept them.
+	CrossForestCredentials Reason = "CrossForestCredentials"
+	// ServiceDiscoveryFailed: no server of ours can ask on for an older one.
+	ServiceDiscoveryFailed Reason = "ServiceDiscoveryFailed"
+	Remote                 Reason = "Remote" // the other side's own code and text, kept
 )
 
 // A MailboxError is why one mailbox has no answer.

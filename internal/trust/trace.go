@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/acs"
@@ -31,6 +32,13 @@ type Trace struct {
 	Issuer    string         // iss of the token that was sent
 	// Delegation is whether the authorization server lets us speak for users.
 	Delegation bool
+	// AuthServer is the authorization server that was chosen, Resource what a token
+	// was wanted for, Endpoint where it was asked for; "": it did not come to that.
+	AuthServer, Resource, Endpoint string
+	// Direct is whether the organization issued the token itself.
+	Direct bool
+	// Expires is when the token that was sent ends.
+	Expires time.Time
 }
 
 func (t *Trace) entering() {
@@ -84,6 +92,7 @@ func (t *Trace) chosen(org *directory.Organization, s *directory.AuthServer, ten
 	if t == nil {
 		return
 	}
+	t.AuthServer, t.Resource = s.Name, audience
 	if org.Tenant != tenant {
 		t.Line(fmt.Sprintf("Information:[OAuthTokenBuilder:GetAppToken] updating the tenant id with the auth server realm; current tenant id value is '%s', new value is '%s'", org.Tenant, tenant))
 	}
@@ -94,12 +103,14 @@ func (t *Trace) chosen(org *directory.Organization, s *directory.AuthServer, ten
 // direct tells that the organization issues the token itself.
 func (t *Trace) direct(own acs.PrincipalName, audience string) {
 	if t != nil {
+		t.Direct, t.Resource = true, audience
 		t.Line(fmt.Sprintf("Information:[OAuthTokenBuilder:GetAppToken] trusted_issuer includes this organization '%s': issuing the actor token for resource '%s' itself", own, audience))
 	}
 }
 
 func (t *Trace) requesting(endpoint, audience string) {
 	if t != nil {
+		t.Endpoint = endpoint
 		t.Line(fmt.Sprintf("Information:[TokenBuildRequest:GetActorTokenFromAuthServer] Sending token request to '%s' for the resource '%s' with token: <redacted>", OneLine(endpoint), audience))
 	}
 }
@@ -133,6 +144,7 @@ func (t *Trace) describe(token string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	t.Expires, _ = outer.Claims.Time("exp")
 	inner, ok := outer.Claims.Text("actortoken")
 	if !ok {
 		t.Issuer, _ = outer.Claims.Text("iss")

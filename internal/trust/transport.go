@@ -119,8 +119,8 @@ func (t *Transport) purpose(ch acs.Challenge, host string) *purpose {
 }
 
 func (t *Transport) send(req *http.Request, body io.ReadCloser, authorization string) (*http.Response, error) {
-	r := req.Clone(req.Context())
-	r.Body = body
+	r := req.WithContext(req.Context()) // a copy
+	r.Body, r.Header = body, req.Header.Clone()
 	r.Header.Set("Authorization", authorization)
 	return t.Base.RoundTrip(r)
 }

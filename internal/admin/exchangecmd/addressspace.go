@@ -17,9 +17,13 @@ func (x *exchange) addressSpaces() []entry {
 			Name: "Add-AvailabilityAddressSpace", New: func() interp.Cmdlet { return &addAddressSpace{x: x} }, ShouldProcess: true,
 			Synopsis: "Says how servers that know no OAuth ask for the free/busy of a domain.",
 			Description: "With the access method InternalProxy they hand the question to a newer server of this organization, which has the connector for the domain. " +
-				"There is one address space for each domain; to change it, remove it and add it again.",
-			Examples: []string{`Add-AvailabilityAddressSpace -AccessMethod InternalProxy -ProxyUrl https://mail.contoso.com/ews/exchange.asmx -ForestName contoso.partner.mail.onmschina.cn -UseServiceAccount $True`},
-			Links:    []string{"Get-AvailabilityAddressSpace", "Remove-AvailabilityAddressSpace", "New-IntraOrganizationConnector"},
+				"With the others they ask another forest themselves, with an account of it: Autodiscover first, then Exchange Web Services. " +
+				"There is one address space for each domain; to change it, remove it and add it again. The command warns when no question can be sent by what it added.",
+			Examples: []string{
+				`Add-AvailabilityAddressSpace -AccessMethod InternalProxy -ProxyUrl https://mail.contoso.com/ews/exchange.asmx -ForestName contoso.partner.mail.onmschina.cn -UseServiceAccount $True`,
+				`Add-AvailabilityAddressSpace -AccessMethod OrgWideFB -ForestName fabrikam.com -Credentials (Get-Credential) -TargetAutodiscoverEpr https://mail.fabrikam.com/autodiscover/autodiscover.xml`,
+			},
+			Links: []string{"Get-AvailabilityAddressSpace", "Remove-AvailabilityAddressSpace", "Set-AvailabilityConfig", "Get-WebServicesVirtualDirectory", "New-IntraOrganizationConnector"},
 		}},
 		{in: everywhere, Command: interp.Command{
 			Name: "Get-AvailabilityAddressSpace", New: func() interp.Cmdlet { return &getAddressSpace{x: x} },
@@ -58,12 +62,12 @@ func (k *call) addressSpace(o *directory.Organization, v *directory.Availability
 
 type addAddressSpace struct {
 	x                     *exchange
-	AccessMethod          accessMethod       `ps:"AccessMethod,mandatory" help:"InternalProxy: hand the question to a newer server of this organization. PerUserFB, OrgWideFB and OrgWideFBBasic are kept and shown; no question is sent by them. OrgWideFBToken and PublicFolder are refused."`
+	AccessMethod          accessMethod       `ps:"AccessMethod,mandatory" help:"InternalProxy: hand the question to a newer server of this organization. PerUserFB: ask another forest for the user who asks; OrgWideFB and OrgWideFBBasic: for nobody in particular, the latter by HTTP Basic only. OrgWideFBToken and PublicFolder are refused."`
 	ForestName            string             `ps:"ForestName,mandatory" help:"The mail domain whose users are looked up this way. It becomes the object's name."`
-	ProxyURL              *url.URL           `ps:"ProxyUrl" help:"The https address of the newer server's Exchange Web Services; with InternalProxy only."`
-	UseServiceAccount     bool               `ps:"UseServiceAccount" help:"Sign in as the organization's own servers do among each other. InternalProxy needs it."`
-	Credentials           *object.Credential `ps:"Credentials" help:"User name and password at the other forest. The password is kept encrypted and never shown."`
-	TargetAutodiscoverEpr *url.URL           `ps:"TargetAutodiscoverEpr" help:"The https address of the other forest's Autodiscover service. Kept and shown."`
+	ProxyURL              *url.URL           `ps:"ProxyUrl" help:"The https address of the newer server's Exchange Web Services; with InternalProxy only. The server is one of this organization, Version 15.0 (Build 847.32) or later."`
+	UseServiceAccount     bool               `ps:"UseServiceAccount" help:"Sign in as the organization's own servers do among each other. InternalProxy needs it; another forest does not know the account."`
+	Credentials           *object.Credential `ps:"Credentials" help:"User name and password of an account of the other forest, which it has to name in Set-AvailabilityConfig. The password is kept encrypted and never shown."`
+	TargetAutodiscoverEpr *url.URL           `ps:"TargetAutodiscoverEpr" help:"The https address of the other forest's Autodiscover service; autodiscover.<forest name> when it is left out."`
 	TargetServiceEpr      string             `ps:"TargetServiceEpr" help:"Refused, as the access method OrgWideFBToken that it belongs to."`
 	TargetTenantID        string             `ps:"TargetTenantId" help:"Refused, as the access method OrgWideFBToken that it belongs to."`
 	controller
@@ -105,24 +109,11 @@ func (p *addAddressSpace) Run(ctx context.Context, c *interp.Call) error {
 	k.about = addressSpaceNoun.dn(o, p.ForestName)
 	res, err := k.Admin.AddAvailabilityAddressSpace(ctx, k.actor, k.Org, v)
 	if err == nil {
-		if reason := unusable(&res.Object); reason != "" {
-			res.Warnings = append(res.Warnings, fmt.Sprintf("No question is sent to %s: %s", v.ForestName, reason))
+		if reason := res.Object.Check(o); reason != nil {
+			res.Warnings = append(res.Warnings, fmt.Sprintf("No question is sent to %s: %v", v.ForestName, reason))
 		}
 	}
 	return created(k, res, err, k.addressSpace)
-}
-
-// unusable says why no question goes by an address space, "" when one does.
-func unusable(v *directory.AvailabilityAddressSpace) string {
-	switch {
-	case v.AccessMethod != "InternalProxy":
-		return fmt.Sprintf("the access method %s is kept, but InternalProxy is the only one that is used.", v.AccessMethod)
-	case v.ProxyURL == "":
-		return "it has no ProxyUrl."
-	case !v.UseServiceAccount:
-		return "InternalProxy needs -UseServiceAccount $true."
-	}
-	return ""
 }
 
 type getAddressSpace struct {

@@ -13,14 +13,14 @@ func (x *exchange) availabilityConfig() []entry {
 		{in: everywhere, Command: interp.Command{
 			Name: "Get-AvailabilityConfig", New: func() interp.Cmdlet { return &getAvailabilityConfig{x: x} },
 			Synopsis:    "Shows the accounts that other forests ask with.",
-			Description: "They are kept and shown. What another organization may see is decided by organization relationships and calendar permissions.",
+			Description: "They count when an account of this organization has the name: what is asked with it is another forest's question. It is answered with what calendars show everybody, to the PerUserAccount also with what they show its user, where he is a mail user here; and it is never forwarded.",
 			Examples:    []string{`Get-AvailabilityConfig | Format-List`},
 			Links:       []string{"Set-AvailabilityConfig", "Get-OrganizationRelationship"},
 		}},
 		{in: everywhere, Command: interp.Command{
 			Name: "Set-AvailabilityConfig", New: func() interp.Cmdlet { return &setAvailabilityConfig{x: x} }, ShouldProcess: true,
 			Synopsis:    "Names the accounts that other forests ask with, and says what other organizations learn of addresses.",
-			Description: "The accounts are kept and shown. What another organization may see is decided by organization relationships and calendar permissions.",
+			Description: "They count when an account of this organization has the name: what is asked with it is another forest's question. It is answered with what calendars show everybody, to the PerUserAccount also with what they show its user, where he is a mail user here; and it is never forwarded.",
 			Examples:    []string{`Set-AvailabilityConfig -OrgWideAccount svc-freebusy@contoso.com`, `Set-AvailabilityConfig -RevealUnknownRecipients $true`},
 			Links:       []string{"Get-AvailabilityConfig", "New-OrganizationRelationship"},
 		}},
@@ -58,8 +58,8 @@ func (p *getAvailabilityConfig) Run(ctx context.Context, c *interp.Call) error {
 
 type setAvailabilityConfig struct {
 	x                *exchange
-	PerUserAccount   identity    `ps:"PerUserAccount,allownull,allowempty" help:"Who may ask for what each user shows. Kept and shown; $null takes it away."`
-	OrgWideAccount   identity    `ps:"OrgWideAccount,allownull,allowempty" help:"Who may ask for what everybody shows. Kept and shown; $null takes it away."`
+	PerUserAccount   identity    `ps:"PerUserAccount,allownull,allowempty" help:"The account that another forest asks with for one of its users (access method PerUserFB there); $null takes it away."`
+	OrgWideAccount   identity    `ps:"OrgWideAccount,allownull,allowempty" help:"The account that another forest asks with for nobody in particular (access methods OrgWideFB and OrgWideFBBasic there); $null takes it away."`
 	Reveal           bool        `ps:"RevealUnknownRecipients" help:"Whether other organizations learn that an address does not exist. The default is False: to them it looks like a calendar that they may not see. Not in Exchange."`
 	AllowedTenantIDs multiValued `ps:"AllowedTenantIds,allownull,allowempty" help:"Refused unless empty: tenants ask each other by New-IntraOrganizationConnector here."`
 	controller

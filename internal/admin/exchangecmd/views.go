@@ -35,6 +35,7 @@ func Views() format.Views {
 		configurationTypes + "AcceptedDomain":                              table(col("Name", 30), col("DomainName", 30), col("DomainType", 20), col("Default", 0)),
 		configurationTypes + "ADWebServicesVirtualDirectory":               table(col("Name", 36), col("Server", 22), col("InternalUrl", 0)),
 		configurationTypes + "ADAutodiscoverVirtualDirectory":              table(col("Name", 36), col("Server", 22), col("InternalUrl", 0)),
+		freeBusyStepType:                                                   table(col("Hop", 4), col("Name", 14), col("Verdict", 15), col("Milliseconds", 13), col("Facts", 0)),
 		validationType:                                                     table(col("Task", 36), col("Detail", 60), col("ResultType", 0)),
 		configurationTypes + "ExchangeRoleAssignmentPresentation":          table(col("Role", 36), col("RoleAssigneeName", 36), col("AssignmentMethod", 0)),
 		configurationType:                                                  {Shape: format.List, Columns: named(configurationLines...)},

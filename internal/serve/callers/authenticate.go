@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"busybridge/internal/directory"
+	"busybridge/internal/serve/mount"
 	"busybridge/internal/spec/acs"
 	"busybridge/internal/spec/smtpaddr"
 	"busybridge/internal/trust"
@@ -151,11 +152,25 @@ func (a *Authenticator) Site(r *http.Request) (*SiteSet, error) {
 	return a.cfg.Sites.Site(r.Context(), HostOf(r))
 }
 
-// Authenticate returns who sent r. Give any error to Challenge.
+// Authenticate returns who sent r, when it is the sender's turn (mount.Enter).
+// Give any error to Challenge; a *mount.BusyError may be answered in a protocol's
+// own terms.
 func (a *Authenticator) Authenticate(r *http.Request) (*Caller, error) {
 	c, err := a.authenticate(r)
 	a.cfg.Metrics.count(r, c, err)
-	return c, err
+	if err == nil {
+		err = mount.Enter(r.Context(), c.budget())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Anonymous waits for the turn of somebody who has not said who he is, and asks
+// for data of org. Errors are those of Authenticate.
+func (a *Authenticator) Anonymous(r *http.Request, org directory.OrgID) error {
+	return mount.Enter(r.Context(), mount.Caller{Kind: mount.Anonymous, Org: string(org), Network: networkOf(a.cfg.Client(r))})
 }
 
 func (a *Authenticator) authenticate(r *http.Request) (*Caller, error) {
@@ -473,7 +488,12 @@ const noteAgain = 24 * time.Hour
 func (a *Authenticator) Challenge(w http.ResponseWriter, r *http.Request, err error) {
 	token, tokenRefused := errors.AsType[*trust.TokenError](err)
 	wait, tooMany := errors.AsType[*BackoffError](err)
+	busy, isBusy := errors.AsType[*mount.BusyError](err)
 	switch {
+	case isBusy:
+		busy.Tell(w, r)
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
 	case tooMany:
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait.Wait/time.Second)+1))
 		w.WriteHeader(http.StatusTooManyRequests)

@@ -21,6 +21,7 @@ import (
 
 	"busybridge/internal/directory"
 	"busybridge/internal/serve/callers"
+	"busybridge/internal/serve/mount"
 	"busybridge/internal/spec/smtpaddr"
 	"busybridge/internal/trust"
 )
@@ -256,6 +257,7 @@ func TestChallenge(t *testing.T) {
 		{"two headers", "onprem.test", callers.ErrBadHeader, 400, nil, ""},
 		{"unknown host", "evil.test", fmt.Errorf("x: %w", directory.ErrNotFound), 421, nil, ""},
 		{"too many", "onprem.test", &callers.BackoffError{Wait: 1500 * time.Millisecond}, 429, nil, ""},
+		{"out of turn", "onprem.test", fmt.Errorf("x: %w", &mount.BusyError{Wait: 1500 * time.Millisecond}), 429, nil, ""},
 		{"busy", "onprem.test", fmt.Errorf("x: %w", callers.ErrBusy), 503, nil, ""},
 		{"store is broken", "onprem.test", errBroken, 500, nil, ""},
 	} {

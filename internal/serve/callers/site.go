@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"strings"
 
+	"busybridge/internal/availability"
 	"busybridge/internal/directory"
+	"busybridge/internal/serve/mount"
 	"busybridge/internal/trust"
 )
 
@@ -142,4 +144,37 @@ func (c *Caller) Name() string {
 		return c.Account.UserName
 	}
 	return ""
+}
+
+// Forest reports whether another forest asks with the account; perUser: it may say
+// for whom.
+func (c *Caller) Forest() (forest, perUser bool) {
+	if c.Account == nil {
+		return false, false
+	}
+	return c.Org.AvailabilityConfig.IsForest(c.Account.UserName)
+}
+
+// Asker is the caller of a question.
+func (c *Caller) Asker() availability.Caller {
+	if forest, _ := c.Forest(); forest {
+		return availability.Caller{Forest: true}
+	}
+	return availability.Caller{Recipient: c.Recipient, Partner: c.Partner}
+}
+
+// budget is whose turn a request of the caller takes. A server that asks for its
+// users, of whichever organization, has what a partner has.
+func (c *Caller) budget() mount.Caller {
+	b := mount.Caller{Kind: mount.User, Org: string(c.Org.ID)}
+	forest, _ := c.Forest()
+	switch {
+	case c.Partner != nil:
+		b.Kind, b.Name, b.Realm = mount.Partner, c.Partner.ApplicationID, c.Partner.Realm
+	case forest, c.Account.HasRole(directory.RoleImpersonation):
+		b.Kind, b.Name = mount.Partner, c.Account.UserName
+	default:
+		b.Name = c.Account.UserName
+	}
+	return b
 }

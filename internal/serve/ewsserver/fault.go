@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	"busybridge/internal/routing"
+	"busybridge/internal/serve/mount"
 	"busybridge/internal/spec/ews"
 	"busybridge/internal/spec/soap"
 )
@@ -82,6 +84,11 @@ func faultFor(err error) (f *soap.Fault, known bool) {
 	if e, ok := errors.AsType[*limitError](err); ok {
 		return fault(e.code, e.text), true
 	}
+	if e, ok := errors.AsType[*mount.BusyError](err); ok {
+		f := fault("ErrorServerBusy", "The server cannot service this request right now. Try again later.")
+		f.Values = []soap.Value{{Name: "BackOffMilliseconds", Value: strconv.FormatInt(e.Wait.Milliseconds(), 10)}}
+		return f, true
+	}
 	for _, x := range faultCodes {
 		if errors.Is(err, x.err) {
 			return fault(x.code, sentence(err)), true
@@ -141,6 +148,9 @@ var mailboxFaults = map[routing.Reason]mailboxFault{
 	routing.RelationshipBad:    {"ErrorInvalidOrganizationRelationshipForFreeBusy", "InvalidOrganizationRelationshipForFreeBusyException", 0, 0},
 	routing.SharingPolicy:      {"ErrorNotAllowedExternalSharingByPolicy", "NotAllowedExternalSharingByPolicyException", 0, 0},
 	routing.GroupTooBig:        {"ErrorFreeBusyDLLimitReached", "FreeBusyDLLimitReachedException", 0, 0},
+
+	routing.CrossForestCredentials: {"ErrorInvalidCrossForestCredentials", "InvalidCrossForestCredentialsException", 0, 0},
+	routing.ServiceDiscoveryFailed: {"ErrorServiceDiscoveryFailed", "ServiceDiscoveryFailedException", 5021, 0},
 }
 
 const exceptionSpace = "Microsoft.Exchange.InfoWorker.Common.Availability."

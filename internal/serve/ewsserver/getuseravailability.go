@@ -112,6 +112,10 @@ func (c *call) attendees(req *ews.AvailabilityRequest) *availability.Question {
 		Attendees: make([]availability.Attendee, len(req.Mailboxes)),
 		Proxied:   c.proxied(), RequestID: mount.RequestID(c.ctx),
 	}
+	q.Caller.Forest, _ = c.caller.Forest()
+	if q.Proxied == availability.CrossSite {
+		q.Via = serversOf(c.via)
+	}
 	for i := range req.Mailboxes {
 		m := &req.Mailboxes[i]
 		a := &q.Attendees[i]
@@ -145,13 +149,36 @@ func (c *call) window(from, until ews.DateTime, name string, z *zone) (freebusy.
 // always was. That it comes from a server of the same organization, which lets
 // it be forwarded once more, counts only from an account with a role for it.
 func (c *call) proxied() availability.Proxied {
+	forest, _ := c.caller.Forest()
 	switch {
-	case c.caller.Partner != nil || c.header.RequestType == ews.CrossForest:
+	case c.caller.Partner != nil || forest || c.header.RequestType == ews.CrossForest:
 		return availability.CrossForest
 	case c.header.RequestType == ews.CrossSite && c.caller.Account != nil && c.caller.Account.HasRole(directory.RoleImpersonation):
 		return availability.CrossSite
 	}
 	return availability.NotProxied
+}
+
+// Limits of what a Via header may name.
+const (
+	maxVia     = 10
+	maxViaName = 64
+)
+
+// serversOf are the servers that a Via header names (RFC 9110 7.6.3).
+func serversOf(via []string) []string {
+	var names []string
+	for _, line := range via {
+		for hop := range strings.SplitSeq(line, ",") {
+			_, name, _ := strings.Cut(strings.TrimSpace(hop), " ")
+			name, _, _ = strings.Cut(name, " (") // a comment
+			plain := func(r rune) bool { return r < ' ' || r > '~' }
+			if name != "" && len(name) <= maxViaName && len(names) < maxVia && strings.IndexFunc(name, plain) < 0 {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // An answerWriter writes replies one after another.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -18,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"busybridge/internal/availability"
+	"busybridge/internal/directory"
 	"busybridge/internal/freebusy"
 	"busybridge/internal/routing"
 	"busybridge/internal/serve/ewsserver"
@@ -29,7 +31,7 @@ import (
 )
 
 // ask builds a request; parts replace the valid ones.
-type ask struct{ header, zone, mailboxes, options string }
+type ask struct{ header, zone, mailboxes, options, via string }
 
 func (a ask) String() string {
 	def := func(s *string, v string) {
@@ -158,6 +160,11 @@ func TestQuestion(t *testing.T) {
 	impersonate := func(kind, whom string) string {
 		return `<t:ExchangeImpersonation><t:ConnectingSID><t:` + kind + `>` + whom + `</t:` + kind + `></t:ConnectingSID></t:ExchangeImpersonation>`
 	}
+	forest := func(user *directory.Recipient) func(*availability.Question) {
+		return func(q *availability.Question) {
+			q.Caller, q.Proxied = availability.Caller{Recipient: user, Forest: true}, availability.CrossForest
+		}
+	}
 	tests := []struct {
 		name, user string
 		in         ask
@@ -211,6 +218,20 @@ func TestQuestion(t *testing.T) {
 			q.Caller, q.Proxied = availability.Caller{Partner: c.Partner}, availability.CrossForest
 		}},
 		{"an account without mailbox", "service", ask{}, func(q *availability.Question) { q.Caller = availability.Caller{} }},
+		{"a server of ours says who was asked before", "service", ask{header: `<t:RequestType>CrossSite</t:RequestType>`, via: "1.1 OLD, 1.1 OLD2 (comment),1.1, HTTP/1.1 \x01,1.1 " + strings.Repeat("x", 65)}, func(q *availability.Question) {
+			q.Caller, q.Proxied, q.Via = availability.Caller{}, availability.CrossSite, []string{"OLD", "OLD2"}
+		}},
+		{"it names many", "service", ask{header: `<t:RequestType>CrossSite</t:RequestType>`, via: strings.Repeat("1.1 A,", 1000)}, func(q *availability.Question) {
+			q.Caller, q.Proxied, q.Via = availability.Caller{}, availability.CrossSite, slices.Repeat([]string{"A"}, 10)
+		}},
+		{"nobody else is believed that", "ana", ask{header: `<t:RequestType>CrossSite</t:RequestType>`, via: "1.1 OLD"}, func(*availability.Question) {}},
+		{"another forest", "forest", ask{}, forest(nil)},
+		{"another forest that says that it is ours", "forest", ask{header: `<t:RequestType>CrossSite</t:RequestType>`, via: "1.1 OLD"}, forest(nil)},
+		{"another forest for a user whom we know", "forest per user", ask{header: impersonate("PrimarySmtpAddress", "dan@fabrikam.com")}, forest(dan)},
+		{"the same in the older way", "forest per user", ask{header: `<t:SerializedSecurityContext><t:UserSid>S-1-5-21-1</t:UserSid><t:PrimarySmtpAddress>Dan@fabrikam.com</t:PrimarySmtpAddress></t:SerializedSecurityContext>`}, forest(dan)},
+		{"without an address", "forest per user", ask{header: `<t:SerializedSecurityContext><t:UserSid>S-1-5-21-1</t:UserSid></t:SerializedSecurityContext>`}, forest(nil)},
+		{"for one whom we do not know", "forest per user", ask{header: impersonate("PrimarySmtpAddress", "eve@fabrikam.com")}, forest(nil)},
+		{"for one of ours", "forest per user", ask{header: impersonate("PrimarySmtpAddress", "bo@contoso.com")}, forest(nil)},
 		{"an old node", "ana at legacy", ask{}, func(q *availability.Question) { q.Server = old }},
 	}
 	for _, tt := range tests {
@@ -223,7 +244,7 @@ func TestQuestion(t *testing.T) {
 			}
 			tt.want(want)
 			f := newServer(t)
-			resp := f.post(tt.user, tt.in.String())
+			resp := f.post(tt.user, tt.in.String(), "Via", tt.in.via)
 			if resp.StatusCode != http.StatusOK {
 				t.Fatalf("status %d\n%s", resp.StatusCode, text(t, resp))
 			}
@@ -260,6 +281,7 @@ func TestImpersonationDenied(t *testing.T) {
 		{"ana", "SmtpAddress", "bo@contoso.com", "ErrorImpersonateUserDenied"},
 		{"ana", "SmtpAddress", "nobody@contoso.com", "ErrorImpersonateUserDenied"},
 		{"partner", "SmtpAddress", "bo@contoso.com", "ErrorImpersonateUserDenied"},
+		{"forest", "SmtpAddress", "dan@fabrikam.com", "ErrorImpersonateUserDenied"},
 		{"kim of a partner", "SmtpAddress", "bo@contoso.com", "ErrorImpersonateUserDenied"},
 		{"application", "SmtpAddress", "nobody@contoso.com", "ErrorNonExistentMailbox"},
 		{"application", "SmtpAddress", "gone@contoso.com", "ErrorNonExistentMailbox"},
@@ -683,3 +705,21 @@ func (d *discard) WriteHeader(status int)      { d.status = status }
 func (d *discard) Write(b []byte) (int, error) { d.n += len(b); return len(b), nil }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// Whoever is out of turn is told when to come again, in the words that clients
+// know (1.5).
+func TestServerBusy(t *testing.T) {
+	resp := newServer(t).post("hurried", ask{}.String())
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "The server cannot service this request right now. Try again later."
+	want := string(soap.AppendFault(nil, &soap.Fault{
+		Code: "ErrorServerBusy", String: text, ResponseCode: "ErrorServerBusy", Message: text, Values: []soap.Value{{Name: "BackOffMilliseconds", Value: "1500"}},
+	}))
+	if resp.StatusCode != http.StatusInternalServerError || resp.Header.Get("Retry-After") != "2" || string(body) != want {
+		t.Errorf("status %d, headers %v, %s", resp.StatusCode, resp.Header, body)
+	}
+}

@@ -113,7 +113,8 @@ type call struct {
 	// mailbox is whose folders the caller sees and as whom it asks: its own, or
 	// the impersonated one; nil: none.
 	mailbox *directory.Recipient
-	out     []byte // the answer, appended to
+	via     []string // the header lines of that name
+	out     []byte   // the answer, appended to
 	w       http.ResponseWriter
 	begun   bool // a part of the answer was sent
 }
@@ -145,6 +146,11 @@ var operations = map[string]operation{
 
 func (s *Server) serveSOAP(w http.ResponseWriter, r *http.Request) error {
 	caller, err := s.authenticate(r)
+	if busy, ok := errors.AsType[*mount.BusyError](err); ok {
+		busy.Tell(w, r)
+		fault, _ := faultFor(busy)
+		return write(w, http.StatusInternalServerError, soap.AppendFault(nil, fault))
+	}
 	if err != nil {
 		s.cfg.Auth.Challenge(w, r, err)
 		return nil
@@ -162,7 +168,7 @@ func (s *Server) serveSOAP(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	buf := s.buffers.Get().(*[]byte)
-	c := &call{Server: s, ctx: r.Context(), caller: caller, mailbox: caller.Recipient, out: (*buf)[:0], w: w}
+	c := &call{Server: s, ctx: r.Context(), caller: caller, mailbox: caller.Recipient, via: r.Header["Via"], out: (*buf)[:0], w: w}
 	defer func() {
 		if cap(c.out) <= maxPooled {
 			*buf = c.out
@@ -263,6 +269,9 @@ func understood(headers []*soap.Element) error {
 
 // actAs puts the impersonated mailbox in the place of the caller's own (1.2).
 func (c *call) actAs() error {
+	if forest, perUser := c.caller.Forest(); forest {
+		return c.actAsForest(perUser)
+	}
 	if c.header.Privileged != "" {
 		return fmt.Errorf("%w: header %s", errAccessDenied, c.header.Privileged)
 	}
@@ -301,6 +310,45 @@ func (c *call) actAs() error {
 		c.caller = &as
 	}
 	mount.AddAttrs(c.ctx, slog.String("acts_as", r.Primary.String()))
+	return nil
+}
+
+// actAsForest is actAs for an account that another forest asks with. It has no
+// mailbox. The user that it names counts where he is a mail user here, for
+// GetUserAvailability reads a requester as what the directory knows of him; any
+// other sees what everybody sees (EWS reference 3.4).
+func (c *call) actAsForest(perUser bool) error {
+	c.mailbox = nil
+	name := c.header.SecurityContext
+	if sid := c.header.Impersonate; sid != nil {
+		name = sid.Value
+	}
+	if !perUser {
+		if c.header.Impersonate != nil {
+			return errImpersonateDenied
+		}
+		if c.header.Privileged != "" {
+			return fmt.Errorf("%w: header %s", errAccessDenied, c.header.Privileged)
+		}
+		return nil
+	}
+	if c.header.Privileged != "" && c.header.Privileged != "SerializedSecurityContext" {
+		return fmt.Errorf("%w: header %s", errAccessDenied, c.header.Privileged)
+	}
+	addr, err := smtpaddr.Parse(name)
+	if err != nil {
+		return nil // whoever he is, he is not known here
+	}
+	r, err := c.cfg.Recipients.Recipient(c.ctx, c.caller.Org.ID, addr)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look up %s: %w", addr, err)
+	case r.Type == directory.MailUser && r.Enabled:
+		c.mailbox = r
+	}
+	mount.AddAttrs(c.ctx, slog.String("acts_as", addr.String()))
 	return nil
 }
 

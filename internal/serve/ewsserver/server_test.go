@@ -36,11 +36,17 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var now = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 var (
-	org  = &directory.Organization{ID: "6a1c2a0e-0000-4000-8000-000000000001", Name: "Contoso"}
-	ex   = &directory.Server{Common: directory.Common{Name: "EX01"}, HostNames: []string{"mail.contoso.com"}, AdminDisplayVersion: directory.Version{Major: 15, Minor: 1, Build: 2507, Revision: 6}}
-	old  = &directory.Server{Common: directory.Common{Name: "LEGACY"}, AdminDisplayVersion: directory.Version{Major: 14, Minor: 3, Build: 123, Revision: 4}}
-	ana  = mailbox("6a1c2a0e-0000-4000-8000-0000000000aa", "ana@contoso.com", "ana.old@contoso.com")
-	bo   = mailbox("6a1c2a0e-0000-4000-8000-0000000000bb", "bo@contoso.com")
+	org = &directory.Organization{ID: "6a1c2a0e-0000-4000-8000-000000000001", Name: "Contoso",
+		AvailabilityConfig: directory.AvailabilityConfig{PerUserAccount: "forest per user", OrgWideAccount: "forest"}}
+	ex  = &directory.Server{Common: directory.Common{Name: "EX01"}, HostNames: []string{"mail.contoso.com"}, AdminDisplayVersion: directory.Version{Major: 15, Minor: 1, Build: 2507, Revision: 6}}
+	old = &directory.Server{Common: directory.Common{Name: "LEGACY"}, AdminDisplayVersion: directory.Version{Major: 14, Minor: 3, Build: 123, Revision: 4}}
+	ana = mailbox("6a1c2a0e-0000-4000-8000-0000000000aa", "ana@contoso.com", "ana.old@contoso.com")
+	bo  = mailbox("6a1c2a0e-0000-4000-8000-0000000000bb", "bo@contoso.com")
+	dan = func() *directory.Recipient { // of another forest
+		r := mailbox("6a1c2a0e-0000-4000-8000-0000000000ee", "dan@fabrikam.com")
+		r.Type, r.ExternalAddress = directory.MailUser, r.Primary
+		return r
+	}()
 	gone = func() *directory.Recipient { // an employee who has left
 		r := mailbox("6a1c2a0e-0000-4000-8000-0000000000dd", "gone@contoso.com")
 		r.Enabled = false
@@ -70,6 +76,8 @@ func caller(user string) (*callers.Caller, bool) {
 	case "ana at legacy":
 		site.Server = old
 		return &callers.Caller{Site: site, Org: org, Account: account(), Recipient: ana}, true
+	case "forest", "forest per user":
+		return &callers.Caller{Site: site, Org: org, Account: account(), Recipient: ana}, true
 	case "service": // may impersonate, has no mailbox
 		return &callers.Caller{Site: site, Org: org, Account: account(directory.RoleImpersonation)}, true
 	case "partner":
@@ -97,6 +105,9 @@ type auth struct{}
 
 func (auth) Authenticate(r *http.Request) (*callers.Caller, error) {
 	user, _, _ := r.BasicAuth()
+	if user == "hurried" {
+		return nil, &mount.BusyError{Wait: 1500 * time.Millisecond, Why: "too many"}
+	}
 	if c, ok := caller(user); ok {
 		return c, nil
 	}
@@ -114,7 +125,7 @@ func (auth) Challenge(w http.ResponseWriter, _ *http.Request, err error) {
 type recipients struct{}
 
 func (recipients) Recipient(_ context.Context, id directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error) {
-	for _, r := range []*directory.Recipient{ana, bo, gone} {
+	for _, r := range []*directory.Recipient{ana, bo, dan, gone} {
 		if id == org.ID && r.HasAddress(a) {
 			return r, nil
 		}
@@ -244,10 +255,13 @@ func newServer(t testing.TB) *fixture {
 	return f
 }
 
-func (f *fixture) post(user, body string) *http.Response {
+func (f *fixture) post(user, body string, header ...string) *http.Response {
 	r := httptest.NewRequest(http.MethodPost, "https://mail.contoso.com/EWS/Exchange.asmx", strings.NewReader(body))
 	r.Header.Set("Content-Type", "text/xml; charset=utf-8")
 	r.SetBasicAuth(user, "")
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, r)
 	return w.Result()

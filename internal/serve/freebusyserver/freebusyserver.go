@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"busybridge/internal/availability"
+	"busybridge/internal/directory"
 	"busybridge/internal/freebusy"
 	"busybridge/internal/routing"
 	"busybridge/internal/serve/callers"
@@ -47,6 +48,8 @@ type Authenticator interface {
 	Challenge(w http.ResponseWriter, r *http.Request, err error)
 	// Site is what is served under the host of r.
 	Site(r *http.Request) (*callers.SiteSet, error)
+	// Anonymous waits for the turn of somebody who has not said who he is.
+	Anonymous(r *http.Request, org directory.OrgID) error
 }
 
 // A Config is what a Server needs.
@@ -118,7 +121,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.publish(w, r, ical.FreeBusy{
 		UID: "freebusy:" + address.String(), Organizer: "mailto:" + address.String(), URL: "https://" + r.Host + "/freebusy/" + address.String() + ".ifb",
-		Start: q.Window.Start, End: q.Window.End, Periods: periods(rep, q.Window, slot),
+		Start: q.Window.Start, End: q.Window.End, Periods: Periods(rep, q.Window, slot),
 	})
 }
 
@@ -128,7 +131,7 @@ var errApplication = errors.New("the application is refused")
 func (s *Server) asked(r *http.Request, address smtpaddr.Address, q *availability.Question) error {
 	c, err := s.cfg.Auth.Authenticate(r)
 	if err == nil {
-		q.Org, q.Server, q.Caller = c.Org, c.Site.Server, availability.Caller{Recipient: c.Recipient, Partner: c.Partner}
+		q.Org, q.Server, q.Caller = c.Org, c.Site.Server, c.Asker()
 		// What is closed to it as EWS is not open as a URL.
 		if c.ApplicationID != "" && c.Org.RefusesEWS(c.Site.Server, c.ApplicationID) {
 			return errApplication
@@ -150,7 +153,7 @@ func (s *Server) asked(r *http.Request, address smtpaddr.Address, q *availabilit
 		return err
 	}
 	q.Org, q.Server, q.Caller = site.Org, site.Server, availability.Caller{Anonymous: true}
-	return nil
+	return s.cfg.Auth.Anonymous(r, site.Org.ID)
 }
 
 // window is the span that the parameters ask for: from the beginning of today, as
@@ -212,10 +215,10 @@ var statuses = []struct {
 	show ical.Status
 }{{freebusy.OOF, ical.OOF}, {freebusy.Busy, ical.Busy}, {freebusy.NoData, ical.Busy}, {freebusy.Tentative, ical.Tentative}}
 
-// periods are the busy times of a reply within w: in order, none of them
+// Periods are the busy times of a reply within w: in order, none of them
 // overlapping another, each with the strongest status. Of what only a merged
 // string is known, its slots count; those without data are left out.
-func periods(r *routing.Reply, w freebusy.Window, slot time.Duration) []ical.Period {
+func Periods(r *routing.Reply, w freebusy.Window, slot time.Duration) []ical.Period {
 	events := r.Events
 	if r.View&freebusy.ViewEvents == 0 {
 		for i := range len(r.Merged) {

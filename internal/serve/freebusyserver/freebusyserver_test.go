@@ -62,6 +62,15 @@ func (auth) Challenge(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(http.StatusUnauthorized)
 }
 
+func (auth) Anonymous(r *http.Request, org directory.OrgID) error {
+	if org != site.Org.ID || r.Header.Get("X-Hurry") != "" {
+		return errTurn
+	}
+	return nil
+}
+
+var errTurn = &mount.BusyError{Wait: time.Minute}
+
 func (auth) Site(r *http.Request) (*callers.SiteSet, error) {
 	if r.Host != host {
 		return nil, directory.ErrNotFound
@@ -340,4 +349,15 @@ func FuzzQuery(f *testing.F) {
 			t.Errorf("asked for %v", q.Window)
 		}
 	})
+}
+
+func TestAnonymousTakesTurns(t *testing.T) {
+	f := newServer(t)
+	if w := f.get("GET", "/freebusy/ana@contoso.com", ""); w.Code != http.StatusOK {
+		t.Errorf("status %d", w.Code)
+	}
+	f.engine.last = nil
+	if w := f.get("GET", "/freebusy/ana@contoso.com", "", "X-Hurry", "yes"); w.Code == http.StatusOK || f.engine.last != nil {
+		t.Errorf("out of turn: status %d, asked %v", w.Code, f.engine.last)
+	}
 }

@@ -271,7 +271,7 @@ func (c *call) question(req *graph.Request) (*availability.Question, error) {
 		return nil, err
 	}
 	q := &availability.Question{
-		Org: c.caller.Org, Server: c.caller.Site.Server, Caller: availability.Caller{Recipient: c.caller.Recipient, Partner: c.caller.Partner},
+		Org: c.caller.Org, Server: c.caller.Site.Server, Caller: c.caller.Asker(),
 		Attendees: make([]availability.Attendee, len(req.Schedules)), Window: window, View: freebusy.ViewDetailedMerged, Slot: slot,
 		RequestID: mount.RequestID(c.r.Context()),
 	}

@@ -77,6 +77,8 @@ func (auth) Authenticate(r *http.Request) (*callers.Caller, error) {
 		return nil, &trust.TokenError{Step: 8}
 	case "guesser":
 		return nil, &callers.BackoffError{Wait: 90 * time.Second}
+	case "hurried":
+		return nil, &mount.BusyError{Wait: 90 * time.Second}
 	case "lost":
 		return nil, directory.ErrNotFound
 	}
@@ -86,8 +88,9 @@ func (auth) Authenticate(r *http.Request) (*callers.Caller, error) {
 // Challenge answers as callers.Authenticator does.
 func (auth) Challenge(w http.ResponseWriter, _ *http.Request, err error) {
 	_, wait := errors.AsType[*callers.BackoffError](err)
+	_, busy := errors.AsType[*mount.BusyError](err)
 	switch {
-	case wait:
+	case wait, busy:
 		w.Header().Set("Retry-After", "91")
 		w.WriteHeader(http.StatusTooManyRequests)
 	case errors.Is(err, directory.ErrNotFound):
@@ -333,6 +336,7 @@ func TestRefusals(t *testing.T) {
 		{"stale token", "stale", me, ok, nil, 401, "InvalidAuthenticationToken"},
 		{"token without the role", "no-role", users("nobody@contoso.com"), ok, nil, 403, "ErrorAccessDenied"},
 		{"too many wrong passwords", "guesser", me, ok, nil, 429, "TooManyRequests"},
+		{"too many requests", "hurried", me, ok, nil, 429, "TooManyRequests"},
 		{"host that is not ours", "lost", me, ok, nil, 421, "MisdirectedRequest"},
 
 		{"another action", "ana", "/v1.0/me/calendar/events", ok, nil, 400, "BadRequest"},

@@ -90,6 +90,9 @@ func (c *call) refuse(w http.ResponseWriter, err error) error {
 		code, message = "BadRequest", "The request has more than one Authorization header."
 	case http.StatusTooManyRequests:
 		code, message = "TooManyRequests", "Too many sign-ins failed. Wait before the next one."
+		if _, busy := errors.AsType[*mount.BusyError](err); busy {
+			message = "Too many requests."
+		}
 	case http.StatusServiceUnavailable:
 		code, message = "ServiceUnavailable", "The server is busy."
 	case http.StatusMisdirectedRequest:
@@ -137,6 +140,9 @@ var names = map[routing.Reason]string{
 	routing.RelationshipBad:    "ErrorInvalidOrganizationRelationshipForFreeBusy",
 	routing.SharingPolicy:      "ErrorNotAllowedExternalSharingByPolicy",
 	routing.GroupTooBig:        "ErrorFreeBusyDLLimitReached",
+
+	routing.CrossForestCredentials: "ErrorInvalidCrossForestCredentials",
+	routing.ServiceDiscoveryFailed: "ErrorServiceDiscoveryFailed",
 }
 
 // mailboxError is the one place where the error of one mailbox is put into Graph's

@@ -15,7 +15,23 @@ type Metrics struct {
 	inFlight prometheus.Gauge
 	refused  prometheus.Counter
 	panics   prometheus.Counter
+	turns    [callerKinds][turnOutcomes]prometheus.Counter
+	waiting  prometheus.Gauge
 }
+
+// A turnOutcome is how waiting for a turn ended.
+type turnOutcome uint8
+
+const (
+	turnAtOnce    turnOutcome = iota
+	turnWaited                // and had it
+	turnQueueFull             // refused: too many requests of the caller wait
+	turnTooMany               // refused: too many requests in a minute
+	turnGaveUp                // no turn came in time, or the caller went away
+	turnOutcomes
+)
+
+var turnOutcomeNames = [turnOutcomes]string{"at_once", "waited", "queue_full", "too_many", "gave_up"}
 
 var classes = []string{"1xx", "2xx", "3xx", "4xx", "5xx"}
 
@@ -43,7 +59,18 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "busybridge_http_panics_total", Help: "Requests whose handler panicked.",
 		}),
 	}
-	reg.MustRegister(m.requests, m.duration, m.bytes, m.inFlight, m.refused, m.panics)
+	turns := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "busybridge_turns_total", Help: "Requests whose sender was known, by kind of the sender and how they came to be worked on.",
+	}, []string{"caller", "outcome"})
+	for k, kind := range callerKindNames {
+		for o, outcome := range turnOutcomeNames {
+			m.turns[k][o] = turns.WithLabelValues(kind, outcome)
+		}
+	}
+	m.waiting = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "busybridge_turns_waiting", Help: "Requests that wait for their sender's turn.",
+	})
+	reg.MustRegister(m.requests, m.duration, m.bytes, m.inFlight, m.refused, m.panics, turns, m.waiting)
 	return m
 }
 
@@ -86,5 +113,17 @@ func (m *Metrics) refuse() {
 func (m *Metrics) panicked() {
 	if m != nil {
 		m.panics.Inc()
+	}
+}
+
+func (m *Metrics) turn(k CallerKind, o turnOutcome) {
+	if m != nil {
+		m.turns[k][o].Inc()
+	}
+}
+
+func (m *Metrics) waits(n float64) {
+	if m != nil {
+		m.waiting.Add(n)
 	}
 }

@@ -56,6 +56,9 @@ type Config struct {
 	// MaxInFlight bounds the requests that handlers work on at once; one more
 	// is answered 503. 0: DefaultMaxInFlight.
 	MaxInFlight int
+	// Turns are whose turns requests take when their sender is known (Enter); nil:
+	// nobody waits for anybody.
+	Turns *Turns
 	// TrustedProxies are the peers whose X-Forwarded-For and X-Forwarded-Host
 	// count. From all others the headers are removed.
 	TrustedProxies []netip.Prefix
@@ -96,7 +99,7 @@ func New(cfg Config) http.Handler {
 // ServeHTTP frames a request: id, peer, folded path, and the accounts afterwards.
 func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := m.Now()
-	st := &state{id: uuid.NewString(), route: Unmatched, level: slog.LevelInfo}
+	st := &state{id: uuid.NewString(), turns: m.Turns, route: Unmatched, level: slog.LevelInfo}
 	client := clientRequestID(r.Header)
 
 	r = r.WithContext(context.WithValue(r.Context(), stateKey{}, st))
@@ -113,6 +116,9 @@ func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		p := recover()
 		abort := m.recovered(rec, st, p)
+		if st.turn != nil {
+			st.turns.done(st.turn)
+		}
 		d := m.Now().Sub(start)
 		m.Metrics.end(st.routeName(), rec.status(), rec.bytes, d)
 		m.logLine(r, st, rec, client, d)
@@ -150,7 +156,7 @@ func (m *mounted) serveRoute(route Route) http.HandlerFunc {
 		st.setRoute(route.Name)
 		slots := m.slots
 		if route.Waits {
-			slots = make(chan struct{}, 1)
+			slots, st.turns = make(chan struct{}, 1), nil
 		}
 		select {
 		case slots <- struct{}{}:
@@ -230,6 +236,9 @@ func stateOf(ctx context.Context) *state {
 // state is what is known of a request for its log line.
 type state struct {
 	id string
+	// turns and turn are for the goroutine that serves the request.
+	turns *Turns   // nil: it takes no turn
+	turn  *account // that it has taken
 
 	mu    sync.Mutex // guards all below
 	route string

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"syscall"
 	"time"
@@ -33,8 +32,6 @@ func (s *Source) getUserAvailability(ctx context.Context, st *site, url string, 
 	if _, err := safehttp.ParseURL(url); err != nil {
 		return nil, fmt.Errorf("EWS endpoint: %w", err)
 	}
-	hc := *st.client
-	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // of a POST they lead nowhere
 	req := &ews.AvailabilityRequest{
 		Header: ews.Header{Version: schemaVersion}, RequestID: q.Requester.RequestID,
 		Zone:      &wintz.UTCRule,
@@ -54,14 +51,18 @@ func (s *Source) getUserAvailability(ctx context.Context, st *site, url string, 
 		agent = "ASProxy/CrossSite/Directory//"
 		req.Header.RequestType = ews.CrossSite
 	}
+	if st.forest { // an account may be anybody's: this stops loops (EWS reference 3.2)
+		req.Header.RequestType = ews.CrossForest
+	}
 	// An account or an application asks for the caller: the header says for whom.
 	if a := st.by.Address; (st.sameOrg || st.impersonate) && !a.IsZero() {
 		req.Header.Impersonate = &ews.ConnectingSID{Kind: "PrimarySmtpAddress", Value: a.String()}
 	}
-	client, err := ewsclient.New(ewsclient.Config{HTTP: &hc, UserAgent: agent + s.Version.Padded(), MaxBody: s.MaxBody})
+	client, err := ewsclient.New(ewsclient.Config{HTTP: st.client, UserAgent: agent + s.Version.Padded(), MaxBody: s.MaxBody, Hours: &s.hours})
 	if err != nil {
 		return nil, err
 	}
+	s.Trace.ask(url)
 	resp, err := client.GetUserAvailability(ctx, url, req)
 	if ctx.Err() == nil && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)) {
 		resp, err = client.GetUserAvailability(ctx, url, req) // a kept connection was closed (EWS reference 3.3)
@@ -74,15 +75,30 @@ func (s *Source) getUserAvailability(ctx context.Context, st *site, url string, 
 		return nil, fmt.Errorf("%d answers to %d addresses", len(resp.FreeBusy), len(addresses))
 	}
 	replies := make([]routing.Reply, len(addresses))
+	c := checker{q: &q}
 	for i := range resp.FreeBusy {
-		replies[i] = checked(&resp.FreeBusy[i], q)
+		c.left += len(resp.FreeBusy[i].Events)
+	}
+	for i := range resp.FreeBusy {
+		replies[i] = c.checked(&resp.FreeBusy[i])
 	}
 	return replies, nil
 }
 
+// A checker goes through the replies to one question.
+type checker struct {
+	q    *routing.Query
+	left int                 // events that may come, at most
+	slab []freebusy.Interval // they are kept in
+	// The working hours that came last: many mailboxes have the same.
+	said  *ews.WorkingHours
+	hours *routing.Hours
+}
+
 // checked makes a reply of what another server says of one mailbox: no more
 // than was asked for, nothing outside the window, nothing endless.
-func checked(r *ews.FreeBusyResponse, q routing.Query) routing.Reply {
+func (c *checker) checked(r *ews.FreeBusyResponse) routing.Reply {
+	q := c.q
 	if !r.Message.OK() {
 		return routing.Reply{Err: remoteError(&r.Message)}
 	}
@@ -100,8 +116,11 @@ func checked(r *ews.FreeBusyResponse, q routing.Query) routing.Reply {
 		if n := len(r.Events); n > freebusy.MaxEvents {
 			return routing.Reply{Err: proxyFailed(fmt.Errorf("the answer has %d calendar entries, limit %d", n, freebusy.MaxEvents))}
 		}
-		rep.Events = events(r.Events, q.Window, view)
-		rep.Hours = hours(r.Hours)
+		rep.Events = c.events(r.Events, view)
+		if r.Hours != c.said {
+			c.said, c.hours = r.Hours, hours(r.Hours)
+		}
+		rep.Hours = c.hours
 	}
 	if view&freebusy.ViewMerged != 0 {
 		slots := q.Window.Slots(q.Slot)
@@ -120,12 +139,16 @@ func checked(r *ews.FreeBusyResponse, q routing.Query) routing.Reply {
 	return rep
 }
 
-// events returns the entries that overlap w, sorted, with details if view has them.
-func events(in []ews.CalendarEvent, w freebusy.Window, view freebusy.View) []freebusy.Interval {
-	out := make([]freebusy.Interval, 0, len(in))
+// events returns the entries that overlap the window, sorted, with details if view
+// has them.
+func (c *checker) events(in []ews.CalendarEvent, view freebusy.View) []freebusy.Interval {
+	if c.slab == nil {
+		c.slab = make([]freebusy.Interval, 0, c.left)
+	}
+	from := len(c.slab)
 	for i := range in {
 		e := &in[i]
-		if !w.Overlaps(e.Start, e.End) || !e.Start.Before(e.End) {
+		if !c.q.Window.Overlaps(e.Start, e.End) || !e.Start.Before(e.End) {
 			continue
 		}
 		status, ok := freebusy.ParseStatus(e.BusyType)
@@ -139,8 +162,9 @@ func events(in []ews.CalendarEvent, w freebusy.Window, view freebusy.View) []fre
 				Meeting: d.Meeting, Recurring: d.Recurring, Exception: d.Exception, Reminder: d.ReminderSet, Private: d.Private,
 			}
 		}
-		out = append(out, v)
+		c.slab = append(c.slab, v)
 	}
+	out := c.slab[from:len(c.slab):len(c.slab)]
 	freebusy.Sort(out)
 	return out
 }

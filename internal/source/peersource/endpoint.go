@@ -23,6 +23,7 @@ type site struct {
 	client   *http.Client
 	by       routing.Requester
 	sameOrg  bool // another server of the organization, asked as service account
+	forest   bool // another forest, asked as an account of it
 	// impersonate: the token is an application's, and the question says for whom it asks
 	impersonate bool
 }
@@ -284,11 +285,15 @@ func (s *Source) discover(ctx context.Context, st *site, addresses []smtpaddr.Ad
 		for endpoint, ps := range rounds {
 			wg.Go(func() {
 				var users []autodiscoverclient.User
+				s.Trace.discover(endpoint)
 				err := s.contain(ctx, func() (err error) {
 					users, err = ask(ctx, client, endpoint, ps)
 					return err
 				})
 				for n, p := range ps {
+					if err == nil {
+						s.Trace.discovered(endpoint, &users[n])
+					}
 					if err != nil {
 						out[p.i] = place{err: err}
 					} else {

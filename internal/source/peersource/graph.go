@@ -82,6 +82,7 @@ func (s *Source) getSchedule(ctx context.Context, client *graphclient.Client, ba
 	}
 	var last error
 	for _, a := range chunk {
+		s.Trace.ask(base)
 		list, err := client.GetSchedule(ctx, base, a.String(), q.Requester.RequestID, req)
 		se, ok := errors.AsType[*graphclient.StatusError](err)
 		if !ok || se.Status != http.StatusNotFound || se.Code == "" {

@@ -16,6 +16,7 @@ import (
 
 	"busybridge/internal/directory"
 	"busybridge/internal/routing"
+	"busybridge/internal/spec/ews"
 	"busybridge/internal/spec/smtpaddr"
 )
 
@@ -26,8 +27,9 @@ type Config struct {
 	// requester. With app, a server of Entra, the token is that of the
 	// organization's application there. required
 	Client func(org *directory.Organization, q routing.Requester, app *directory.AuthServer) *http.Client
-	// Service returns the HTTP client that signs in as the service account of
-	// an address space. nil: address spaces are not asked.
+	// Service returns the HTTP client that signs in as the service account of the
+	// organization, for an address space that is an InternalProxy, else with the
+	// credentials of the address space. nil: address spaces are not asked.
 	Service func(org *directory.Organization, space *directory.AvailabilityAddressSpace, q routing.Requester) (*http.Client, error)
 	Now     func() time.Time // required
 	Log     *slog.Logger     // required
@@ -37,15 +39,14 @@ type Config struct {
 	EndpointTTL         time.Duration     // how long an endpoint counts; 0: 4 h
 	FailureTTL          time.Duration     // how long a failed discovery counts; 0: 3 s
 	MaxBody             int64             // bytes of an EWS answer; 0: the default of ewsclient
+	Trace               *Trace            // nil: nobody watches
 }
-
-// internalProxy is the access method of the article's step 8.
-const internalProxy = "InternalProxy"
 
 // A Source asks other servers. It may be used by many goroutines.
 type Source struct {
 	Config
 	cache endpoints
+	hours ews.HoursMemory
 }
 
 // New returns a source.
@@ -103,6 +104,10 @@ func (s *Source) Ask(ctx context.Context, org *directory.Organization, r routing
 	return replies, nil
 }
 
+// Prompt implements availability's promptPeers: connections end with the context of
+// their question. Who signs in as a service account may wait for the store.
+func (*Source) Prompt(r routing.Route) bool { return r.Kind != routing.AddressSpace }
+
 // A part of a question is for the addresses that are asked about with the same
 // kind of token.
 type part struct {
@@ -155,15 +160,7 @@ func (s *Source) ask(ctx context.Context, org *directory.Organization, r routing
 		}
 		return nil, badRelationship(o)
 	case routing.AddressSpace:
-		sp := r.AddressSpace
-		if sp.AccessMethod != internalProxy || sp.ProxyURL == "" || !sp.UseServiceAccount || s.Service == nil {
-			return nil, badSpace(sp, s.Service != nil)
-		}
-		client, err := s.Service(org, sp, q.Requester)
-		if err != nil {
-			return nil, proxyFailed(err)
-		}
-		return s.askAt(ctx, &site{org: org, client: client, by: q.Requester, sameOrg: true}, sp.ProxyURL, q), nil
+		return s.askSpace(ctx, org, r.AddressSpace, q)
 	}
 	return nil, fmt.Errorf("peer source: route %v leads nowhere", r.Kind)
 }

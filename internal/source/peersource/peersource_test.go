@@ -398,66 +398,6 @@ func TestRelationships(t *testing.T) {
 	}
 }
 
-func TestAddressSpaces(t *testing.T) {
-	p := newPeer(t)
-	r := newRig(t, p)
-	const only = " Supported is InternalProxy with ProxyUrl and UseServiceAccount."
-	space := func(change func(*directory.AvailabilityAddressSpace)) *directory.AvailabilityAddressSpace {
-		s := &directory.AvailabilityAddressSpace{Common: directory.Common{Name: "fabrikam.com", GUID: "s1"}, ForestName: "fabrikam.com", AccessMethod: "InternalProxy", ProxyURL: p.ews(), UseServiceAccount: true}
-		change(s)
-		return s
-	}
-	service := func(org *directory.Organization, s *directory.AvailabilityAddressSpace, q routing.Requester) (*http.Client, error) {
-		if org != r.org || s.Name != "fabrikam.com" || q.UPN != "ana@contoso.com" {
-			t.Errorf("service account for %v, %v, %v", org.ID, s.Name, q)
-		}
-		return r.cl, nil
-	}
-	tests := []struct {
-		name    string
-		change  func(*directory.AvailabilityAddressSpace)
-		service func(*directory.Organization, *directory.AvailabilityAddressSpace, routing.Requester) (*http.Client, error)
-		want    string
-	}{
-		{"internal proxy", func(*directory.AvailabilityAddressSpace) {}, service, "kim 02000000"},
-		{"no account here", func(*directory.AvailabilityAddressSpace) {}, nil,
-			`ProxyFailed: Availability address space "fabrikam.com" cannot be used: this server has no service account.` + only},
-		{"account fails", func(*directory.AvailabilityAddressSpace) {}, func(*directory.Organization, *directory.AvailabilityAddressSpace, routing.Requester) (*http.Client, error) {
-			return nil, errors.New("service account of contoso is disabled")
-		}, "ProxyFailed: Proxy web request failed. , inner exception: service account of contoso is disabled"},
-		{"other method", func(s *directory.AvailabilityAddressSpace) { s.AccessMethod = "PerUserFB" }, service,
-			`ProxyFailed: Availability address space "fabrikam.com" cannot be used: its access method is PerUserFB.` + only},
-		{"no URL", func(s *directory.AvailabilityAddressSpace) { s.ProxyURL = "" }, service,
-			`ProxyFailed: Availability address space "fabrikam.com" cannot be used: it has no ProxyUrl.` + only},
-		{"plain URL", func(s *directory.AvailabilityAddressSpace) { s.ProxyURL = "http://mail.contoso.com/ews/exchange.asmx" }, service,
-			`kim ProxyFailed: Proxy web request failed. , inner exception: EWS endpoint: "http://mail.contoso.com/ews/exchange.asmx": not an https URL`},
-		{"credentials", func(s *directory.AvailabilityAddressSpace) { s.UseServiceAccount = false }, service,
-			`ProxyFailed: Availability address space "fabrikam.com" cannot be used: it does not use the service account.` + only},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			r.cfg.Service = tt.service
-			r.make()
-			got, err := r.src.Ask(t.Context(), r.org, routing.Route{Kind: routing.AddressSpace, AddressSpace: space(tt.change)}, query("kim"))
-			s := text(err)
-			if err == nil {
-				s = short(got)[0]
-			}
-			if diff := cmp.Diff(tt.want, s); diff != "" {
-				t.Errorf("reply (-want +got):\n%s", diff)
-			}
-		})
-	}
-	r.requests(p, 0, 1)
-	wantHeader := ews.Header{Version: "Exchange2013", RequestType: ews.CrossSite, Impersonate: &ews.ConnectingSID{Kind: "PrimarySmtpAddress", Value: "ana@contoso.com"}}
-	if diff := cmp.Diff(wantHeader, p.last.Header); diff != "" {
-		t.Errorf("SOAP header (-want +got):\n%s", diff)
-	}
-	if got, want := p.ewsHd.Get("User-Agent"), "ASProxy/CrossSite/Directory//15.00.0847.032"; got != want {
-		t.Errorf("User-Agent %q, want %q", got, want)
-	}
-}
-
 // An application of Entra asks about the domains that its server is for, and says
 // for whom it asks; the other addresses go without it.
 func TestApplicationsAskForTheirDomains(t *testing.T) {

@@ -185,18 +185,3 @@ func badRelationship(r *directory.OrganizationRelationship) *routing.MailboxErro
 	}
 	return &routing.MailboxError{Reason: routing.RelationshipBad, Text: fmt.Sprintf("Organization relationship %q cannot be used: %s.", r.Name, what)}
 }
-
-func badSpace(s *directory.AvailabilityAddressSpace, haveService bool) *routing.MailboxError {
-	what := fmt.Sprintf("its access method is %s", s.AccessMethod)
-	switch {
-	case s.AccessMethod != internalProxy:
-	case s.ProxyURL == "":
-		what = "it has no ProxyUrl"
-	case !s.UseServiceAccount:
-		what = "it does not use the service account"
-	case !haveService:
-		what = "this server has no service account"
-	}
-	return &routing.MailboxError{Reason: routing.ProxyFailed,
-		Text: fmt.Sprintf("Availability address space %q cannot be used: %s. Supported is InternalProxy with ProxyUrl and UseServiceAccount.", s.Name, what)}
-}

@@ -35,6 +35,8 @@ type Header struct {
 	// may speak for somebody: SerializedSecurityContext, ProxySecurityContext,
 	// OpenAsAdminOrSystemService.
 	Privileged string
+	// SecurityContext is the address in a SerializedSecurityContext, if it has one.
+	SecurityContext string
 }
 
 // A ConnectingSID names whom a caller acts as: Kind is PrincipalName, SID,
@@ -120,6 +122,9 @@ func ParseHeader(headers []*soap.Element) (Header, error) {
 				return h, ErrAccessModes
 			}
 			h.Privileged = e.Local
+			if e.Local == "SerializedSecurityContext" {
+				h.SecurityContext = e.ChildText(NSTypes, "PrimarySmtpAddress")
+			}
 		}
 	}
 	if h.Impersonate != nil && h.Privileged != "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"busybridge/internal/directory"
+	"busybridge/internal/store/sqlstore"
 	"busybridge/internal/store/storetest"
 )
 
@@ -32,45 +33,41 @@ func TestCalendarConformance(t *testing.T) {
 	storetest.RunCalendars(t, func(t testing.TB) storetest.Database { return calendarDatabase(filepath.Join(t.TempDir(), "a.db")) })
 }
 
-// Every question of a calendar names its key and walks nothing else.
-func TestCalendarQueryPlans(t *testing.T) {
-	s := calendarDatabase(filepath.Join(t.TempDir(), "a.db")).Open(t, time.Now).(*Store)
-	objects := func(f directory.CalendarFilter) (string, []any) { return calendarObjectsQuery("o", "m", f, f.UIDs) }
-	uids, uidArgs := objects(directory.CalendarFilter{UIDs: []string{"a", "b"}})
-	series, seriesArgs := objects(directory.CalendarFilter{Series: true, From: time.Unix(0, 0), To: time.Unix(1, 0), Text: true})
-	zone, zoneArgs := objects(directory.CalendarFilter{MailboxZone: true, Text: true})
-	same, sameArgs := objects(directory.CalendarFilter{Shadows: true, UIDs: []string{"a"}})
-	folder := ""
-	name, nameArgs := objects(directory.CalendarFilter{Shadows: true, Folder: &folder, Name: "a.ics"})
-	availability, availabilityArgs := objects(directory.CalendarFilter{Shadows: true, Availability: true, Text: true})
-	for _, tt := range []struct {
-		name  string
-		query string
-		args  []any
-		want  []string
-	}{
-		{"state", selectCalendarState, []any{"o", "m"}, []string{"calendars USING INDEX sqlite_autoindex_calendars_1 (org_id=? AND mailbox_id=?)"}},
-		{"months", selectCalendarMonths, []any{"o", "m", 1, 2}, []string{
+// Every hot query names its key and walks nothing else.
+func TestQueryPlans(t *testing.T) {
+	db, err := Database(t.Context(), filepath.Join(t.TempDir(), "a.db"), time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	want := map[string][]string{
+		"recipient by address": {"a USING INDEX sqlite_autoindex_addresses_1 (org_id=? AND address=?)", "r USING INDEX sqlite_autoindex_recipients_1 (org_id=? AND recipient_id=?)"},
+		"state":                {"calendars USING INDEX sqlite_autoindex_calendars_1 (org_id=? AND mailbox_id=?)"},
+		"months": {
 			"c USING INDEX sqlite_autoindex_calendars_1 (org_id=? AND mailbox_id=?)",
 			"m USING INDEX sqlite_autoindex_calendar_months_1 (org_id=? AND mailbox_id=? AND month>? AND month<?)",
-			"calendar_months USING INDEX sqlite_autoindex_calendar_months_1 (org_id=? AND mailbox_id=? AND month<?)",
-		}},
-		{"objects by UID", uids, uidArgs, []string{"calendar_objects USING INDEX sqlite_autoindex_calendar_objects_1 (org_id=? AND mailbox_id=? AND uid=?)"}},
-		{"series", series, seriesArgs, []string{"calendar_objects USING INDEX calendar_objects_series (org_id=? AND mailbox_id=?)"}},
-		{"an event in all folders", same, sameArgs, []string{
+			"calendar_months USING INDEX sqlite_autoindex_calendar_months_1 (org_id=? AND mailbox_id=? AND month<?)"},
+		"objects by UID": {"calendar_objects USING INDEX sqlite_autoindex_calendar_objects_1 (org_id=? AND mailbox_id=? AND uid=?)"},
+		"series":         {"calendar_objects USING INDEX calendar_objects_series (org_id=? AND mailbox_id=?)"},
+		"an event in all folders": {
 			"calendar_objects USING INDEX sqlite_autoindex_calendar_objects_1 (org_id=? AND mailbox_id=? AND uid=?)",
-			"calendar_shadows USING INDEX sqlite_autoindex_calendar_shadows_1 (org_id=? AND mailbox_id=? AND uid=?)"}},
-		{"an object by its name", name, nameArgs, []string{
+			"calendar_shadows USING INDEX sqlite_autoindex_calendar_shadows_1 (org_id=? AND mailbox_id=? AND uid=?)"},
+		"an object by its name": {
 			"calendar_objects USING INDEX calendar_objects_name (org_id=? AND mailbox_id=? AND name=?)",
-			"calendar_shadows USING INDEX calendar_shadows_name (org_id=? AND mailbox_id=? AND name=?)"}},
-		{"availability", availability, availabilityArgs, []string{"calendar_shadows USING INDEX calendar_shadows_availability (org_id=? AND mailbox_id=?)"}},
-		{"folders", selectCalendarFolders, []any{"o", "m"}, []string{"calendar_folders USING INDEX sqlite_autoindex_calendar_folders_1 (org_id=? AND mailbox_id=?)"}},
-		{"unreadable", selectCalendarUnreadable, []any{"o", "m"}, []string{"calendar_objects USING INDEX calendar_objects_unreadable", "calendar_shadows USING INDEX calendar_shadows_unreadable"}},
-		{"mailbox zone", zone, zoneArgs, []string{"calendar_objects USING INDEX sqlite_autoindex_calendar_objects_1 (org_id=? AND mailbox_id=?)"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			plan := queryPlan(t, s.read, tt.query, tt.args)
-			for _, want := range tt.want {
+			"calendar_shadows USING INDEX calendar_shadows_name (org_id=? AND mailbox_id=? AND name=?)"},
+		"availability": {"calendar_shadows USING INDEX calendar_shadows_availability (org_id=? AND mailbox_id=?)"},
+		"folders":      {"calendar_folders USING INDEX sqlite_autoindex_calendar_folders_1 (org_id=? AND mailbox_id=?)"},
+		"unreadable":   {"calendar_objects USING INDEX calendar_objects_unreadable", "calendar_shadows USING INDEX calendar_shadows_unreadable"},
+		"mailbox zone": {"calendar_objects USING INDEX sqlite_autoindex_calendar_objects_1 (org_id=? AND mailbox_id=?)"},
+		"calendars": {
+			"c USING INDEX sqlite_autoindex_calendars_1 (org_id=? AND mailbox_id=?)",
+			"m USING INDEX sqlite_autoindex_calendar_months_1 (org_id=? AND mailbox_id=? AND month>? AND month<?)",
+			"calendar_months USING INDEX sqlite_autoindex_calendar_months_1 (org_id=? AND mailbox_id=? AND month<?)"},
+	}
+	for _, q := range sqlstore.HotQueries() {
+		t.Run(q.Name, func(t *testing.T) {
+			plan := queryPlan(t, db.Read, q.Text, q.Args)
+			for _, want := range want[q.Name] {
 				if !strings.Contains(plan, "SEARCH "+want) {
 					t.Errorf("plan lacks SEARCH %s:\n%s", want, plan)
 				}
@@ -78,7 +75,11 @@ func TestCalendarQueryPlans(t *testing.T) {
 			if strings.Contains(strings.ReplaceAll(plan, "SCAN CONSTANT ROW", ""), "SCAN") || strings.Contains(plan, "TEMP B-TREE") {
 				t.Errorf("plan walks a table:\n%s", plan)
 			}
+			delete(want, q.Name)
 		})
+	}
+	for name := range want {
+		t.Errorf("%s is no hot query", name)
 	}
 }
 

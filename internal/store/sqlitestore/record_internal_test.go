@@ -1,16 +1,22 @@
 package sqlitestore
 
 import (
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"busybridge/internal/audit"
+	"busybridge/internal/store/sqlstore"
 )
 
 // Only events that say so are kept without waiting for the disk.
 func TestOnlyRoutineDoesNotWaitForTheDisk(t *testing.T) {
-	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "store.db"), Options{Now: time.Now, SealKey: make([]byte, 32)})
+	db, err := Database(t.Context(), filepath.Join(t.TempDir(), "store.db"), time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlstore.New(t.Context(), db, Options{Now: time.Now, SealKey: make([]byte, 32), Log: slog.New(slog.DiscardHandler), CacheBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +42,7 @@ func TestOnlyRoutineDoesNotWaitForTheDisk(t *testing.T) {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		var got int
-		if err := s.write.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&got); err != nil || got != c.want {
+		if err := db.Write.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&got); err != nil || got != c.want {
 			t.Errorf("after %s: synchronous is %d (%v), want %d", c.name, got, err, c.want)
 		}
 	}

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -216,7 +217,12 @@ func TestCalendarSourceNames(t *testing.T) {
 		t.Error("one that breaks the rules is kept")
 	}
 	// A row that was moved to another one does not open.
-	if _, err := w.write.ExecContext(t.Context(), `UPDATE calendar_sources SET sealed = (SELECT sealed FROM calendar_sources WHERE source_id = $1)`, v.ID); err != nil {
+	db, err := Database(t.Context(), w.path, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Write.ExecContext(t.Context(), `UPDATE calendar_sources SET sealed = (SELECT sealed FROM calendar_sources WHERE source_id = $1)`, v.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.CalendarSources(t.Context(), w.org, w.mailbox["ben"]); err == nil {

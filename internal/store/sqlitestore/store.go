@@ -1,10 +1,5 @@
-// Package sqlitestore keeps the directory, the audit trail and the built-in
-// calendars in one SQLite file. Two processes may share the file on one machine.
-//
-// Organizations and realms are aggregates: they are read whole, as immutable
-// snapshots that are shared between callers, and checked against a version row.
-// What this process changes is seen at once; what another one changes within
-// 10 ms. Secrets are sealed with a key that is not in the file.
+// Package sqlitestore keeps everything in one SQLite file. Several processes may
+// share the file on one machine: what another one changes is seen within 10 ms.
 package sqlitestore
 
 import (
@@ -13,158 +8,90 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite" // registers the driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"busybridge/internal/directory"
+	"busybridge/internal/store/sqlstore"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// ErrNewer is wrapped when the database was written by a newer program.
-var ErrNewer = errors.New("database is newer than this program")
+// What is the same of all stores.
+type (
+	// A Store is one open database.
+	Store = sqlstore.Store
+	// A Tx is one write transaction.
+	Tx = sqlstore.Tx
+	// Options of a store.
+	Options = sqlstore.Options
+)
 
-// Options of a store.
-type Options struct {
-	Now     func() time.Time // required
-	SealKey []byte           // required, 32 bytes: seals private keys and passwords
-	Log     *slog.Logger     // default: nothing is logged
-	// CacheBytes bounds what is kept in memory of recipients and accounts. 0: 16 MiB.
-	CacheBytes int
-}
-
-// A Store is one open database. It is safe for concurrent use.
-type Store struct {
-	write *sql.DB // one connection, transactions begin IMMEDIATE
-	// unsynced: a commit of write's connection does not wait for the disk; for who holds it.
-	unsynced bool
-	read     *sql.DB // several connections, query_only
-	sealer   *sealer
-	now      func() time.Time
-	log      *slog.Logger
-
-	stmts       statements
-	calendar    calendarStatements
-	insertEvent *sql.Stmt // on write
-	recorder    recorder
-
-	// generation counts the changes of the directory through this Store.
-	generation    atomic.Uint64
-	committing    atomic.Int64 // of those, that may be seen already and do not count yet
-	calendarMarks calendarMarks
-	watch         watch
-
-	hosts      fresh[string, []*directory.Organization]
-	realmsBy   fresh[string, *directory.Realm] // by GUID and by domain
-	configs    fresh[struct{}, *directory.AuthorityConfig]
-	recipients fresh[recipientKey, *directory.Recipient]
-	accounts   fresh[string, *directory.Account] // by name
-
-	mu        sync.RWMutex // guards the snapshots
-	orgs      map[directory.OrgID]*directory.Organization
-	realms    map[string]*directory.Realm
-	authority authoritySnapshot
-}
+// The errors of Open.
+var (
+	ErrNewer   = sqlstore.ErrNewer
+	ErrSealKey = sqlstore.ErrSealKey
+)
 
 // Open opens the database at path and brings its schema up to date. A new file
 // is readable by its owner only. A wrong key is ErrSealKey, a database of a
 // newer program is ErrNewer.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
-	if o.Now == nil {
-		return nil, errors.New("sqlitestore: Options.Now is required")
+	if err := o.Check(); err != nil {
+		return nil, fmt.Errorf("sqlitestore: %w", err)
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+	db, err := Database(ctx, path, o.Now, o.Log)
+	if err != nil {
+		return nil, err
 	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = 16 << 20
-	}
-	s, err := open(ctx, path, o)
+	s, err := sqlstore.New(ctx, db, o)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string, o Options) (_ *Store, err error) {
-	sealer, err := newSealer(o.SealKey)
+// Database is Open for who copies rows and opens no secret.
+func Database(ctx context.Context, path string, now func() time.Time, log *slog.Logger) (sqlstore.Database, error) {
+	db, err := open(ctx, path, now, log)
 	if err != nil {
-		return nil, err
+		return sqlstore.Database{}, fmt.Errorf("open database %s: %w", path, errors.Join(err, db.Close()))
 	}
-	if err := restrict(path); err != nil {
-		return nil, err
-	}
-	s := &Store{
-		sealer: sealer, now: o.Now, log: o.Log,
-		orgs: map[directory.OrgID]*directory.Organization{}, realms: map[string]*directory.Realm{},
-	}
-	if err := s.makeCaches(o.CacheBytes); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	if s.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate")); err != nil {
-		return nil, err
-	}
-	s.write.SetMaxOpenConns(1)
-	if err := s.migrate(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.checkKey(ctx); err != nil {
-		return nil, err
-	}
-	if s.read, err = sql.Open("sqlite", dsn(path, "_pragma=query_only(1)")); err != nil {
-		return nil, err
-	}
-	readers := max(4, runtime.GOMAXPROCS(0))
-	s.read.SetMaxOpenConns(readers)
-	s.read.SetMaxIdleConns(readers)
-	if err := s.prepare(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.calendar.prepare(ctx, s.read); err != nil {
-		return nil, err
-	}
-	if err := s.prepareRecord(ctx); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return db, nil
 }
 
-// makeCaches gives most of the bytes to recipients: a question needs many.
-func (s *Store) makeCaches(bytes int) (err error) {
-	s.calendarMarks.seed = maphash.MakeSeed()
-	const few = 1 << 20
-	if s.hosts, err = newFresh[string, []*directory.Organization](few); err != nil {
-		return err
+func open(ctx context.Context, path string, now func() time.Time, log *slog.Logger) (db sqlstore.Database, err error) {
+	if err := restrict(path); err != nil {
+		return db, err
 	}
-	if s.realmsBy, err = newFresh[string, *directory.Realm](few); err != nil {
-		return err
+	db.Marks, db.Snapshot = sqlstore.NewMarks(), &sql.TxOptions{ReadOnly: true}
+	if db.Write, err = sql.Open("sqlite", dsn(path, "_pragma=wal_autocheckpoint("+maxLogPages+")&_txlock=immediate")); err != nil {
+		return db, err
 	}
-	if s.configs, err = newFresh[struct{}, *directory.AuthorityConfig](few); err != nil {
-		return err
+	db.Write.SetMaxOpenConns(1)
+	beside, err := sql.Open("sqlite", dsn(path, ""))
+	if err != nil {
+		return db, err
 	}
-	if s.recipients, err = newFresh[recipientKey, *directory.Recipient](bytes * 3 / 4); err != nil {
-		return err
+	beside.SetMaxOpenConns(1)
+	db.Engine = &watch{write: db.Write, now: now, marks: db.Marks, checkpoints: newCheckpointer(beside)}
+	if err := migrate(ctx, db.Write, log); err != nil {
+		return db, err
 	}
-	s.accounts, err = newFresh[string, *directory.Account](bytes / 4)
-	return err
+	if db.Read, err = sql.Open("sqlite", dsn(path, "_pragma=query_only(1)")); err != nil {
+		return db, err
+	}
+	db.Read.SetMaxOpenConns(sqlstore.Readers())
+	db.Read.SetMaxIdleConns(sqlstore.Readers())
+	return db, nil
 }
 
 // restrict creates the file for its owner only, and takes the rights of others
@@ -187,14 +114,14 @@ func dsn(path, more string) string {
 	return "file:" + p + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&" + more
 }
 
-func (s *Store) migrate(ctx context.Context) error {
+func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir, goose.WithSlog(s.log),
-		goose.WithGoMigrations(goose.NewGoMigration(4, &goose.GoFunc{RunTx: fillNames}, nil),
-			goose.NewGoMigration(12, &goose.GoFunc{RunTx: fillLinkedUsers}, nil)))
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir, goose.WithSlog(log),
+		goose.WithGoMigrations(goose.NewGoMigration(4, &goose.GoFunc{RunTx: sqlstore.FillNames}, nil),
+			goose.NewGoMigration(12, &goose.GoFunc{RunTx: sqlstore.FillLinkedUsers}, nil)))
 	if err != nil {
 		return err
 	}
@@ -238,65 +165,4 @@ func whenFree(ctx context.Context, fn func() error) error {
 		}
 	}
 	return fn()
-}
-
-// Close waits for running transactions and closes the database.
-func (s *Store) Close() error {
-	var errs []error
-	for _, db := range []*sql.DB{s.read, s.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// tx runs fn in one write transaction and commits it when fn returns nil. What is
-// routine outlives the process at once, and a loss of power when the next change
-// is kept or SQLite moves its log into the file.
-func (s *Store) tx(ctx context.Context, routine bool, fn func(*sql.Tx) error) error {
-	c, err := s.write.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if s.unsynced != routine {
-		level := "FULL"
-		if routine {
-			level = "NORMAL"
-		}
-		if _, err := c.ExecContext(ctx, "PRAGMA synchronous="+level); err != nil {
-			return err
-		}
-		s.unsynced = routine
-	}
-	tx, err := c.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() // no effect after a commit
-	if err := s.watch.look(ctx, c, tx); err != nil {
-		return err
-	}
-	s.watch.open.Store(true)
-	defer s.watch.open.Store(false)
-	if err := fn(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
-// clock is the store's time: UTC in whole microseconds, as it is kept.
-func (s *Store) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
-
-// Ping reports whether the database answers.
-func (s *Store) Ping(ctx context.Context) error {
-	var n int
-	return s.read.QueryRowContext(ctx, `SELECT count(*) FROM settings`).Scan(&n)
-}
-
-// A querier is a connection pool or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }

@@ -25,6 +25,7 @@ type CalendarStore interface {
 	ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox string, base int64, c *directory.CalendarChange) error
 	CalendarUnreadable(ctx context.Context, org directory.OrgID, mailbox string) (int, error)
 	CalendarFolders(ctx context.Context, org directory.OrgID, mailbox string) ([]directory.CalendarFolder, error)
+	CalendarChanges(ctx context.Context, org directory.OrgID, mailbox, folder string, since directory.CalendarPosition, limit int) (list []directory.CalendarNews, next directory.CalendarPosition, more bool, err error)
 }
 
 // RunCalendars runs every test of calendars, each with a database of its own.
@@ -40,6 +41,8 @@ func RunCalendars(t *testing.T, create func(testing.TB) Database) {
 		{"filters select objects", calendarFilters},
 		{"shadows stand beside the objects that count", calendarShadows},
 		{"folders are kept, and go away with their imports", calendarFolders},
+		{"changes of a folder are told once, in order", calendarChanges},
+		{"what is gone is remembered for a while", calendarForgets},
 		{"many UIDs at once", calendarManyUIDs},
 		{"a change from another version changes nothing", calendarConflict},
 		{"a change that is cut short changes nothing", calendarAllOrNothing},
@@ -217,7 +220,8 @@ func calendarFilters(t *testing.T, e *calendars) {
 		return &directory.CalendarObject{UID: uid, Text: []byte(uid), Series: series, UsesMailboxZone: zone, From: from, Until: until, Changed: now}
 	}
 	one, nine := at(1), at(9)
-	e.change(0, directory.CalendarChange{Put: put(
+	zero := time.Unix(0, 0).UTC()
+	e.change(0, directory.CalendarChange{Put: put(object("cancelled", false, false, zero, &zero),
 		object("early", false, false, at(0), &one), object("early series", true, true, at(0), &one),
 		object("whole", false, true, at(0), &nine), object("whole series", true, false, at(0), &nine),
 		object("endless", true, true, at(5), nil), object("late", false, false, at(8), &nine))})
@@ -226,12 +230,13 @@ func calendarFilters(t *testing.T, e *calendars) {
 		f    directory.CalendarFilter
 		want string
 	}{
-		{"all", directory.CalendarFilter{}, "early, early series, endless, late, whole, whole series"},
+		{"all", directory.CalendarFilter{}, "cancelled, early, early series, endless, late, whole, whole series"},
 		{"series", directory.CalendarFilter{Series: true}, "early series, endless, whole series"},
 		{"mailbox zone", directory.CalendarFilter{MailboxZone: true}, "early series, endless, whole"},
 		{"both", directory.CalendarFilter{MailboxZone: true, Series: true}, "early series, endless"},
 		{"that end at From are left out", directory.CalendarFilter{From: at(1)}, "endless, late, whole, whole series"},
-		{"that begin at To are left out", directory.CalendarFilter{To: at(5)}, "early, early series, whole, whole series"},
+		{"timeless ones of a span", directory.CalendarFilter{From: at(1), To: at(5), Timeless: true}, "cancelled, whole, whole series"},
+		{"that begin at To are left out", directory.CalendarFilter{To: at(5)}, "cancelled, early, early series, whole, whole series"},
 		{"series of a span", directory.CalendarFilter{Series: true, From: at(2), To: at(6)}, "endless, whole series"},
 		{"by UID", directory.CalendarFilter{UIDs: []string{"late", "endless", "none"}}, "endless, late"},
 		{"by no UID", directory.CalendarFilter{UIDs: []string{}}, ""},
@@ -320,6 +325,116 @@ func calendarFolders(t *testing.T, e *calendars) {
 	}
 	if n, err := e.CalendarUnreadable(t.Context(), e.org, e.mailbox); n != 6 || err != nil {
 		t.Errorf("%d unreadable, %v; want 6: those of the other imports", n, err)
+	}
+}
+
+// changes reads what is new in a folder since a position, as text, page by page.
+func (e *calendars) changes(folder string, since directory.CalendarPosition, limit int) (list []string, next directory.CalendarPosition) {
+	e.Helper()
+	for {
+		news, next, more, err := e.CalendarChanges(e.Context(), e.org, e.mailbox, folder, since, limit)
+		if err != nil {
+			e.Fatal(err)
+		}
+		if len(news) > limit || more && len(news) != limit {
+			e.Errorf("%d changes of %d, more: %v", len(news), limit, more)
+		}
+		for _, n := range news {
+			list = append(list, fmt.Sprintf("%d %s %s %s %v %v", n.Version, n.UID, n.Name, n.Digest, n.Availability, n.Gone))
+		}
+		if !more {
+			return list, next
+		}
+		since = next
+	}
+}
+
+func calendarChanges(t *testing.T, e *calendars) {
+	type position = directory.CalendarPosition
+	named := func(folder, uid, name string) *directory.CalendarObject {
+		o := event(uid)
+		o.Folder, o.Name = folder, name
+		return o
+	}
+	hours := named("Work", "hours", "")
+	hours.Shadow, hours.Availability = true, true
+	check := func(step string, since position, next position, want ...string) {
+		t.Helper()
+		for _, limit := range []int{1, 2, 100} {
+			got, end := e.changes("Work", since, limit)
+			if d := cmp.Diff(want, got); d != "" || end != next {
+				t.Errorf("%s, %d at once: up to %v, want %v (-want +got):\n%s", step, limit, end, next, d)
+			}
+		}
+	}
+	work := directory.CalendarChange{Folders: []directory.CalendarFolder{{Name: "Work"}}}
+	with := func(c directory.CalendarChange, gone []directory.CalendarGone, objects ...*directory.CalendarObject) directory.CalendarChange {
+		for _, g := range gone {
+			c.Delete = append(c.Delete, directory.CalendarPlace{Folder: g.Folder, UID: g.UID})
+		}
+		c.Gone, c.Put = gone, put(objects...)
+		return c
+	}
+	check("no calendar", position{}, position{Version: 1})
+	e.change(0, with(work, nil, named("Work", "b", "b.ics"), named("Work", "a", ""), named("", "other", ""), hours))
+	all := []string{"1 a  d-a false false", "1 b b.ics d-b false false", "1 hours  d-hours true false"}
+	check("all", position{}, position{Version: 2}, all...)
+	check("the rest of a page", position{Version: 1, UID: "a"}, position{Version: 2}, all[1:]...)
+	check("nothing new", position{Version: 2}, position{Version: 2})
+
+	// An object that is put with its version has not changed.
+	moved := named("Work", "a", "")
+	moved.Version = 1
+	e.change(1, with(directory.CalendarChange{}, nil, moved, named("", "other", "")))
+	check("nothing new in this folder", position{Version: 2}, position{Version: 2})
+
+	e.change(2, with(work, []directory.CalendarGone{{Folder: "Work", UID: "b", Name: "b.ics"}}, named("Work", "c", "c.ics")))
+	check("one is gone, one came", position{Version: 2}, position{Version: 4}, "3 b b.ics  false true", "3 c c.ics d-c false false")
+	e.change(3, with(work, nil, named("Work", "d", "b.ics")))
+	check("its name is another's", position{Version: 2}, position{Version: 5}, "3 c c.ics d-c false false", "4 d b.ics d-d false false")
+	e.change(4, with(work, []directory.CalendarGone{{Folder: "Work", UID: "a"}}))
+	check("one without a name is gone", position{Version: 5}, position{Version: 6}, "5 a   false true")
+	e.change(5, with(work, nil, named("Work", "a", "")))
+	check("it came back", position{Version: 5}, position{Version: 7}, "6 a  d-a false false")
+	e.change(6, with(work, []directory.CalendarGone{{Folder: "Work", UID: "a"}}))
+	check("and went again", position{Version: 5}, position{Version: 8}, "7 a   false true")
+
+	if got, _ := e.changes("", position{}, 10); len(got) != 1 {
+		t.Errorf("the main folder has %v", got)
+	}
+	for _, since := range []position{{Version: 9}, {Version: -1}, {UID: "a"}} {
+		if _, _, _, err := e.CalendarChanges(t.Context(), e.org, e.mailbox, "Work", since, 1); !errors.Is(err, directory.ErrCalendarPosition) {
+			t.Errorf("since %v: %v, want ErrCalendarPosition", since, err)
+		}
+	}
+	e.change(7, directory.CalendarChange{Folders: []directory.CalendarFolder{{Name: "Work", Properties: map[string]string{"a b": "ü\n"}}}})
+	list, err := e.CalendarFolders(t.Context(), e.org, e.mailbox)
+	if d := cmp.Diff([]directory.CalendarFolder{{Name: "Work", Version: 8, Properties: map[string]string{"a b": "ü\n"}}}, list); d != "" || err != nil {
+		t.Errorf("folders: %v (-want +got):\n%s", err, d)
+	}
+}
+
+func calendarForgets(t *testing.T, e *calendars) {
+	const half = directory.MaxGone/2 + 1
+	gone := func(from int) (list []directory.CalendarGone) {
+		for i := range half {
+			list = append(list, directory.CalendarGone{UID: fmt.Sprint(from + i)})
+		}
+		return list
+	}
+	e.change(0, directory.CalendarChange{Gone: gone(0)})
+	e.change(1, directory.CalendarChange{})
+	if got, _ := e.changes("", directory.CalendarPosition{Version: 1}, directory.MaxGone); len(got) != half {
+		t.Errorf("%d are gone, want %d", len(got), half)
+	}
+	e.change(2, directory.CalendarChange{Gone: gone(half)})
+	if _, _, _, err := e.CalendarChanges(t.Context(), e.org, e.mailbox, "", directory.CalendarPosition{Version: 1}, 1); !errors.Is(err, directory.ErrCalendarPosition) {
+		t.Errorf("since before what is forgotten: %v, want ErrCalendarPosition", err)
+	}
+	for _, since := range []directory.CalendarPosition{{}, {Version: 2}} {
+		if got, _ := e.changes("", since, directory.MaxGone); len(got) != half {
+			t.Errorf("since %v %d are gone, want %d", since, len(got), half)
+		}
 	}
 }
 

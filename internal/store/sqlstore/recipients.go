@@ -1,4 +1,4 @@
-package sqlitestore
+package sqlstore
 
 import (
 	"context"
@@ -19,11 +19,13 @@ import (
 const (
 	recipientByAddress = `SELECT r.recipient_id, r.body FROM addresses a
 		JOIN recipients r ON r.org_id = a.org_id AND r.recipient_id = a.recipient_id WHERE a.org_id = $1 AND a.address = $2`
+	addressOf     = `SELECT recipient_id FROM addresses WHERE org_id = $1 AND address = $2`
 	recipientByID = `SELECT recipient_id, body FROM recipients WHERE org_id = $1 AND recipient_id = $2`
 	recipientPage = `SELECT recipient_id, body FROM recipients
 		WHERE org_id = $1 AND (name_key, recipient_id) > ($2, $3) ORDER BY name_key, recipient_id LIMIT $4`
 	recipientsByName = `SELECT r.recipient_id, r.body FROM recipient_names n
 		JOIN recipients r ON r.org_id = n.org_id AND r.recipient_id = n.recipient_id WHERE n.org_id = $1 AND n.name_key = $2`
+	recipientOfUPN   = `SELECT recipient_id FROM recipients WHERE org_id = $1 AND upn_key = $2 AND upn_key <> '' AND recipient_id <> $3`
 	recipientsNaming = `SELECT recipient_id, body FROM recipients WHERE org_id = $1 AND body LIKE $2 ESCAPE '!'`
 )
 
@@ -31,46 +33,75 @@ const (
 // holds no connection, so that its reader may use the store.
 const page = 500
 
+// A recipientKey is one of a recipient's names: an address or a user principal name.
 type recipientKey struct {
 	org     directory.OrgID
 	address smtpaddr.Address
+	upn     string
 }
 
 // Recipient returns the recipient with the address, its primary or another:
 // shared, and not to be changed. That there is none is remembered, too: questions
 // for other organizations ask for it each time.
 func (s *Store) Recipient(ctx context.Context, org directory.OrgID, a smtpaddr.Address) (*directory.Recipient, error) {
-	r, err := s.recipients.get(s, recipientKey{org, a}, func() (*directory.Recipient, int, error) {
-		var id string
-		var body []byte
-		err := s.stmts.recipient.QueryRowContext(ctx, string(org), a.String()).Scan(&id, &body)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil, len(org) + len(a.String()), nil
-		}
-		var r *directory.Recipient
-		if err == nil {
-			r, err = decodeRecipient(org, id, body)
-		}
-		return r, 3 * len(body), err
-	})
-	if err == nil && r == nil {
-		err = directory.ErrNotFound
-	}
+	r, err := s.remembered(recipientKey{org: org, address: a}, len(a.String()), func() scanner { return s.atAddress(ctx, org, a) })
 	if err != nil {
 		return nil, fmt.Errorf("recipient %s: %w", a, err)
 	}
 	return r, nil
 }
 
+// A scanner is a row.
+type scanner interface{ Scan(into ...any) error }
+
+// remembered is what is kept for k, which has size bytes, or what the row says.
+func (s *Store) remembered(k recipientKey, size int, row func() scanner) (*directory.Recipient, error) {
+	r, err := s.recipients.get(s, k, func() (*directory.Recipient, int, error) {
+		var id string
+		var body []byte
+		err := row().Scan(&id, &body)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, len(k.org) + size, nil
+		}
+		var r *directory.Recipient
+		if err == nil {
+			r, err = decodeRecipient(k.org, id, body)
+		}
+		return r, 3 * len(body), err
+	})
+	if err == nil && r == nil {
+		err = directory.ErrNotFound
+	}
+	return r, err
+}
+
+// atAddress is the row of the recipient. Where mailboxes are in different places, it
+// asks first for which: to ask all of them costs more.
+func (s *Store) atAddress(ctx context.Context, org directory.OrgID, a smtpaddr.Address) scanner {
+	if !s.db.Spread {
+		return s.stmts.recipient.QueryRowContext(ctx, string(org), a.String())
+	}
+	var id string
+	if err := s.stmts.address.QueryRowContext(ctx, string(org), a.String()).Scan(&id); err != nil {
+		return failed{err}
+	}
+	return s.stmts.recipientByID.QueryRowContext(ctx, string(org), id)
+}
+
+// failed is a row that cannot be read.
+type failed struct{ err error }
+
+func (f failed) Scan(...any) error { return f.err }
+
 // DirectoryMark is another number whenever a recipient may have changed since: at
-// once for a change through this Store, within 10 ms for one by another process.
+// once for a change through this Store, and soon for one by another process.
 // While a change is committed, ok is false.
 func (s *Store) DirectoryMark() (mark uint64, ok bool) { return s.mark() }
 
 // RecipientKnown is Recipient without reading: known is false where it is not in
 // memory, r nil where there is none.
 func (s *Store) RecipientKnown(org directory.OrgID, a smtpaddr.Address) (r *directory.Recipient, known bool) {
-	return s.recipients.known(s, recipientKey{org, a})
+	return s.recipients.known(s, recipientKey{org: org, address: a})
 }
 
 // RecipientByID returns the recipient with the GUID.
@@ -82,9 +113,10 @@ func (s *Store) RecipientByID(ctx context.Context, org directory.OrgID, id strin
 	return r, nil
 }
 
-// RecipientByUPN returns the recipient with the user principal name.
+// RecipientByUPN returns the recipient with the user principal name, as Recipient does.
 func (s *Store) RecipientByUPN(ctx context.Context, org directory.OrgID, upn string) (*directory.Recipient, error) {
-	r, err := scanRecipient(org, s.stmts.recipientByUPN.QueryRowContext(ctx, string(org), strings.ToLower(upn)))
+	name := strings.ToLower(upn)
+	r, err := s.remembered(recipientKey{org: org, upn: name}, len(name), func() scanner { return s.stmts.recipientByUPN.QueryRowContext(ctx, string(org), name) })
 	if err != nil {
 		return nil, fmt.Errorf("recipient with user principal name %q: %w", upn, err)
 	}
@@ -256,10 +288,12 @@ func (t *Tx) CreateRecipient(ctx context.Context, r *directory.Recipient) error 
 	if err != nil {
 		return err
 	}
-	_, err = t.tx.ExecContext(ctx, `INSERT INTO recipients (org_id, recipient_id, name_key, upn_key, body) VALUES ($1, $2, $3, $4, $5)`,
-		string(fresh.Org), fresh.ID, directory.FoldKey(fresh.DisplayName), fresh.UPN, string(body))
+	if err = t.freeUPN(ctx, fresh); err == nil {
+		_, err = t.tx.ExecContext(ctx, `INSERT INTO recipients (org_id, recipient_id, name_key, upn_key, body) VALUES ($1, $2, $3, $4, $5)`,
+			string(fresh.Org), fresh.ID, directory.FoldKey(fresh.DisplayName), fresh.UPN, string(body))
+	}
 	if err != nil {
-		return fmt.Errorf("create recipient %s: id or user principal name %q: %w", fresh.Primary, fresh.UPN, taken(err))
+		return fmt.Errorf("create recipient %s: id or user principal name %q: %w", fresh.Primary, fresh.UPN, t.taken(err))
 	}
 	if err := t.saveAddresses(ctx, &directory.Recipient{}, fresh); err != nil {
 		return fmt.Errorf("create recipient %s: %w", fresh.Primary, err)
@@ -294,15 +328,36 @@ func (t *Tx) UpdateRecipient(ctx context.Context, org directory.OrgID, id string
 	if err != nil {
 		return nil, err
 	}
-	_, err = t.tx.ExecContext(ctx, `UPDATE recipients SET name_key = $3, upn_key = $4, body = $5 WHERE org_id = $1 AND recipient_id = $2`,
-		string(org), id, directory.FoldKey(fresh.DisplayName), fresh.UPN, string(body))
+	if fresh.UPN != old.UPN {
+		err = t.freeUPN(ctx, fresh)
+	}
+	if err == nil {
+		_, err = t.tx.ExecContext(ctx, `UPDATE recipients SET name_key = $3, upn_key = $4, body = $5 WHERE org_id = $1 AND recipient_id = $2`,
+			string(org), id, directory.FoldKey(fresh.DisplayName), fresh.UPN, string(body))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("recipient %s: user principal name %q: %w", fresh.Primary, fresh.UPN, taken(err))
+		return nil, fmt.Errorf("recipient %s: user principal name %q: %w", fresh.Primary, fresh.UPN, t.taken(err))
 	}
 	if err := t.saveAddresses(ctx, old, fresh); err != nil {
 		return nil, fmt.Errorf("recipient %s: %w", fresh.Primary, err)
 	}
 	return fresh, nil
+}
+
+// freeUPN holds the unique key of user principal names where the database cannot.
+func (t *Tx) freeUPN(ctx context.Context, r *directory.Recipient) error {
+	if !t.s.db.Spread {
+		return nil
+	}
+	var other string
+	err := t.tx.QueryRowContext(ctx, recipientOfUPN, string(r.Org), r.UPN, r.ID).Scan(&other)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err == nil:
+		return directory.ErrExists
+	}
+	return err
 }
 
 func addressesOf(r *directory.Recipient) map[string]bool {
@@ -328,7 +383,7 @@ func (t *Tx) saveAddresses(ctx context.Context, old, fresh *directory.Recipient)
 	for a := range is {
 		if !was[a] {
 			if _, err := t.tx.ExecContext(ctx, `INSERT INTO addresses (org_id, address, recipient_id) VALUES ($1, $2, $3)`, string(fresh.Org), a, fresh.ID); err != nil {
-				return fmt.Errorf("address %s: %w", a, taken(err))
+				return fmt.Errorf("address %s: %w", a, t.taken(err))
 			}
 		}
 	}
@@ -354,9 +409,9 @@ func saveNames(ctx context.Context, tx *sql.Tx, was []string, r *directory.Recip
 	return nil
 }
 
-// fillNames is schema version 4: the names of recipients that were kept before
+// FillNames is schema version 4 of SQLite: the names of recipients that were kept before
 // there was a table for them.
-func fillNames(ctx context.Context, tx *sql.Tx) error {
+func FillNames(ctx context.Context, tx *sql.Tx) error {
 	rows, err := tx.QueryContext(ctx, `SELECT org_id, recipient_id, body FROM recipients`)
 	if err != nil {
 		return err
@@ -389,6 +444,12 @@ func fillNames(ctx context.Context, tx *sql.Tx) error {
 
 // DeleteRecipient is that of Store, in this transaction.
 func (t *Tx) DeleteRecipient(ctx context.Context, org directory.OrgID, id string) error {
+	// What the database may have elsewhere; all else goes with the row.
+	for _, query := range []string{`DELETE FROM addresses WHERE org_id = $1 AND recipient_id = $2`, `DELETE FROM calendar_sources WHERE org_id = $1 AND mailbox_id = $2`} {
+		if _, err := t.tx.ExecContext(ctx, query, string(org), id); err != nil {
+			return fmt.Errorf("delete recipient %s: %w", id, err)
+		}
+	}
 	res, err := t.tx.ExecContext(ctx, `DELETE FROM recipients WHERE org_id = $1 AND recipient_id = $2`, string(org), id)
 	return deleted(res, err, "recipient", id)
 }

@@ -1,13 +1,10 @@
-package sqlitestore
+package sqlstore
 
 import (
 	"context"
 	"database/sql"
 	"errors"
 	"time"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"busybridge/internal/directory"
 )
@@ -24,16 +21,28 @@ type Tx struct {
 // Change runs fn in one write transaction, which is kept when fn returns nil.
 // fn must not use the Store's own changing methods: they would wait for it.
 func (s *Store) Change(ctx context.Context, fn func(*Tx) error) error {
+	select { // one of this process is enough to wait for those of others
+	case s.changing <- struct{}{}:
+		defer func() { <-s.changing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	committing := int64(0)
 	defer func() {
-		s.generation.Add(1)
-		s.committing.Add(-committing)
+		s.marks.directory.Add(1)
+		s.marks.committing.Add(-committing)
 	}()
 	return s.change(ctx, false, func(tx *Tx) error {
-		err := fn(tx)
+		err := s.engine.Exclusive(ctx, tx.tx)
+		if err == nil {
+			err = fn(tx)
+		}
+		if err == nil {
+			err = s.engine.Tell(ctx, tx.tx, "", "")
+		}
 		if err == nil {
 			committing = 1
-			s.committing.Add(committing)
+			s.marks.committing.Add(committing)
 		}
 		return err
 	})
@@ -44,12 +53,9 @@ func (s *Store) change(ctx context.Context, routine bool, fn func(*Tx) error) er
 }
 
 // taken turns a broken unique key into ErrExists.
-func taken(err error) error {
-	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		switch e.Code() {
-		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-			return directory.ErrExists
-		}
+func (t *Tx) taken(err error) error {
+	if err != nil && t.s.engine.Taken(err) {
+		return directory.ErrExists
 	}
 	return err
 }
@@ -65,7 +71,7 @@ func missing(err error) error {
 // statements are the look-ups of the hot path, prepared on the readers.
 type statements struct {
 	organizations, organizationsAt, organizationVersion, organizationByDomain, organizationByTenant,
-	recipient, recipientByID, recipientByUPN, account, accountByCertificate, networkSeen, realm, setting *sql.Stmt
+	recipient, address, recipientByID, recipientByUPN, account, accountByCertificate, networkSeen, realm, setting *sql.Stmt
 }
 
 func (s *Store) prepare(ctx context.Context) error {
@@ -80,6 +86,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.organizationByDomain, `SELECT o.org_id, o.version FROM organization_domains d JOIN organizations o ON o.org_id = d.org_id WHERE d.domain = $1`},
 		{&s.stmts.organizationByTenant, `SELECT org_id, version FROM organizations WHERE tenant = $1 AND tenant <> ''`},
 		{&s.stmts.recipient, recipientByAddress},
+		{&s.stmts.address, addressOf},
 		{&s.stmts.recipientByID, recipientByID},
 		{&s.stmts.recipientByUPN, `SELECT recipient_id, body FROM recipients WHERE org_id = $1 AND upn_key = $2 AND upn_key <> ''`},
 		{&s.stmts.account, accountByName},

@@ -1,6 +1,7 @@
-package sqlitestore
+package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -45,12 +46,12 @@ const (
 	deleteCalendarObject = `DELETE FROM calendar_objects WHERE org_id = $1 AND mailbox_id = $2 AND uid = $3 AND folder = $4`
 	deleteCalendarShadow = `DELETE FROM calendar_shadows WHERE org_id = $1 AND mailbox_id = $2 AND uid = $3 AND folder = $4`
 
-	selectCalendarFolders = `SELECT folder, transparent, objects, version FROM calendar_folders WHERE org_id = $1 AND mailbox_id = $2
+	selectCalendarFolders = `SELECT folder, transparent, objects, version, properties FROM calendar_folders WHERE org_id = $1 AND mailbox_id = $2
 		ORDER BY folder`
-	upsertCalendarFolder = `INSERT INTO calendar_folders (org_id, mailbox_id, folder, transparent, objects, version)
-		VALUES ($1, $2, $3, $4, $5, $6)
+	upsertCalendarFolder = `INSERT INTO calendar_folders (org_id, mailbox_id, folder, transparent, objects, version, properties)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (org_id, mailbox_id, folder) DO UPDATE SET transparent = excluded.transparent, objects = excluded.objects,
-			version = excluded.version`
+			version = excluded.version, properties = excluded.properties`
 	deleteCalendarFolder = `DELETE FROM calendar_folders WHERE org_id = $1 AND mailbox_id = $2 AND folder = $3`
 	// A source is the folder, a slash and a file's name, which has none.
 	deleteCalendarImports = `DELETE FROM calendar_imports WHERE org_id = $1 AND mailbox_id = $2 AND substr(source, 1, length($3) + 1) = $3 || '/'`
@@ -230,11 +231,15 @@ func calendarObjectsQuery(org directory.OrgID, mailbox string, f directory.Calen
 	if f.MailboxZone {
 		where.WriteString(" AND mailbox_zone")
 	}
+	timeless := ""
+	if f.Timeless {
+		timeless = " OR starts = ends"
+	}
 	if !f.From.IsZero() {
-		where.WriteString(" AND (ends IS NULL OR ends > " + arg(f.From.UnixMicro()) + ")")
+		where.WriteString(" AND (ends IS NULL OR ends > " + arg(f.From.UnixMicro()) + timeless + ")")
 	}
 	if !f.To.IsZero() {
-		where.WriteString(" AND starts < " + arg(f.To.UnixMicro()))
+		where.WriteString(" AND (starts < " + arg(f.To.UnixMicro()) + timeless + ")")
 	}
 	text := "NULL"
 	if f.Text {
@@ -283,7 +288,12 @@ func (s *Store) CalendarFolders(ctx context.Context, org directory.OrgID, mailbo
 	var list []directory.CalendarFolder
 	for rows.Next() {
 		var f directory.CalendarFolder
-		if err := rows.Scan(&f.Name, &f.Transparent, &f.Objects, &f.Version); err != nil {
+		var properties string
+		err := rows.Scan(&f.Name, &f.Transparent, &f.Objects, &f.Version, &properties)
+		if err == nil && properties != "" {
+			err = json.Unmarshal([]byte(properties), &f.Properties)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("read calendar folders of %s: %w", mailbox, err)
 		}
 		list = append(list, f)
@@ -299,8 +309,8 @@ func (s *Store) CalendarFolders(ctx context.Context, org directory.OrgID, mailbo
 // directory.ErrCalendarChanged; a mailbox that does not exist is
 // directory.ErrNotFound.
 func (s *Store) ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox string, base int64, c *directory.CalendarChange) error {
-	defer s.calendarMarks.of(org, mailbox).Add(1)
-	w := calendarWriter{org: org, mailbox: mailbox, version: base + 1}
+	defer s.marks.Changed(org, mailbox)
+	w := calendarWriter{engine: s.engine, org: org, mailbox: mailbox, version: base + 1}
 	for i, query := range calendarChanges {
 		stmt, err := s.calendar.of(ctx, s.write, query) //nolint:sqlclosecheck // it is kept; within the transaction there is no connection to make it on
 		if err != nil {
@@ -325,6 +335,9 @@ func (s *Store) ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox
 				return err
 			}
 		}
+		if err := w.gone(ctx, tx, c.Gone); err != nil {
+			return err
+		}
 		if err := w.put(ctx, c.Put); err != nil {
 			return err
 		}
@@ -341,9 +354,11 @@ func (s *Store) ChangeCalendar(ctx context.Context, org directory.OrgID, mailbox
 			}
 		}
 		if i := c.Import; i != nil {
-			return w.exec(ctx, upsertImport, i.Source, i.At.UnixMicro(), i.Events, i.Unreadable)
+			if err := w.exec(ctx, upsertImport, i.Source, i.At.UnixMicro(), i.Events, i.Unreadable); err != nil {
+				return err
+			}
 		}
-		return nil
+		return s.engine.Tell(ctx, tx, org, mailbox)
 	})
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // database/sql closes what fn uses, and then says that it is closed
@@ -366,6 +381,9 @@ const (
 	upsertMonth
 	deleteMonth
 	upsertImport
+	upsertGone
+	deleteGone
+	updateForgotten
 	updateState
 	insertState
 )
@@ -374,6 +392,7 @@ var calendarChanges = [...]string{
 	upsertObject: upsertCalendarObject, upsertShadow: upsertCalendarShadow, deleteObject: deleteCalendarObject, deleteShadow: deleteCalendarShadow,
 	upsertFolder: upsertCalendarFolder, deleteFolder: deleteCalendarFolder, deleteImports: deleteCalendarImports,
 	upsertMonth: upsertCalendarMonth, deleteMonth: deleteCalendarMonth, upsertImport: upsertCalendarImport,
+	upsertGone: upsertCalendarGone, deleteGone: deleteCalendarGone, updateForgotten: updateCalendarForgotten,
 	updateState: `UPDATE calendars SET version = $3, zone = $4, years = $5, objects = $6, occurrences = $7
 		WHERE org_id = $1 AND mailbox_id = $2 AND version = $8`,
 	insertState: `INSERT INTO calendars (org_id, mailbox_id, version, zone, years, objects, occurrences)
@@ -382,6 +401,7 @@ var calendarChanges = [...]string{
 
 // A calendarWriter writes the parts of one change.
 type calendarWriter struct {
+	engine  Engine
 	org     directory.OrgID
 	mailbox string
 	version int64
@@ -411,6 +431,9 @@ func (w *calendarWriter) state(ctx context.Context, tx *sql.Tx, base int64, st *
 		stmt, args = insertState, args[:7]
 	}
 	res, err := w.stmts[stmt].ExecContext(ctx, args...)
+	if err != nil && w.engine.Orphan(err) {
+		err = fmt.Errorf("mailbox %w", directory.ErrNotFound) // it went away meanwhile
+	}
 	if err != nil {
 		return err
 	}
@@ -424,7 +447,15 @@ func (w *calendarWriter) state(ctx context.Context, tx *sql.Tx, base int64, st *
 func (w *calendarWriter) folders(ctx context.Context, c *directory.CalendarChange) error {
 	for i := range c.Folders {
 		f := &c.Folders[i]
-		if err := w.exec(ctx, upsertFolder, f.Name, f.Transparent, f.Objects, w.version); err != nil {
+		properties := ""
+		if len(f.Properties) > 0 {
+			b, err := json.Marshal(f.Properties)
+			if err != nil {
+				return fmt.Errorf("folder %q: %w", f.Name, err)
+			}
+			properties = string(b)
+		}
+		if err := w.exec(ctx, upsertFolder, f.Name, f.Transparent, f.Objects, w.version, properties); err != nil {
 			return fmt.Errorf("folder %q: %w", f.Name, err)
 		}
 	}
@@ -452,7 +483,7 @@ func (w *calendarWriter) put(ctx context.Context, put iter.Seq[*directory.Calend
 			ends = sql.NullInt64{Int64: o.Until.UnixMicro(), Valid: true}
 		}
 		stmt, args := upsertObject, []any{o.UID, o.Digest, o.Source, o.Sequence, stamp, o.FloatingZone, o.UsesMailboxZone, o.Series,
-			o.From.UnixMicro(), ends, o.Changed.UnixMicro(), o.Text, o.Folder, o.Name, o.Unreadable, w.version, o.Occurrences}
+			o.From.UnixMicro(), ends, o.Changed.UnixMicro(), o.Text, o.Folder, o.Name, o.Unreadable, cmp.Or(o.Version, w.version), o.Occurrences}
 		if o.Shadow {
 			stmt, args = upsertShadow, append(args, o.Availability)
 		}

@@ -1,12 +1,14 @@
-package sqlitestore
+package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,7 +147,7 @@ func (t *Tx) PutCalendarSource(ctx context.Context, v *directory.CalendarSource)
 	}
 	key := directory.FoldKey(v.Name)
 	if v.Removed {
-		key = "\x00" + v.ID // its name is free
+		key = "\x7f" + v.ID // its name is free
 	}
 	err = t.tx.QueryRowContext(ctx, `INSERT INTO calendar_sources (org_id, source_id, mailbox_id, name_key, host, body, sealed, version, state, next_attempt)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9)
@@ -153,7 +155,7 @@ func (t *Tx) PutCalendarSource(ctx context.Context, v *directory.CalendarSource)
 		version = calendar_sources.version + 1, state = excluded.state, next_attempt = excluded.next_attempt
 		RETURNING version`,
 		v.Org, v.ID, v.Mailbox, key, v.URL.Host(), string(body), sealed, string(state), t.now.UnixMicro()).Scan(&v.Version)
-	if err = taken(err); errors.Is(err, directory.ErrExists) {
+	if err = t.taken(err); errors.Is(err, directory.ErrExists) {
 		err = &directory.FieldError{Object: fmt.Sprintf("calendar source %q", v.Name), Field: "Name", Value: v.Name,
 			Problem: "is taken by another calendar source of the mailbox", Err: directory.ErrExists}
 	}
@@ -167,9 +169,9 @@ func (t *Tx) PutCalendarSource(ctx context.Context, v *directory.CalendarSource)
 // ClaimCalendarSources puts the next attempts of sources off to until, so that no
 // other process makes them too, and returns those that nobody else has claimed.
 func (s *Store) ClaimCalendarSources(ctx context.Context, list []*directory.CalendarSource, until time.Time) (ours []*directory.CalendarSource, err error) {
+	claimed := map[*directory.CalendarSource]bool{}
 	err = s.tx(ctx, false, func(tx *sql.Tx) error {
-		ours = nil
-		for _, v := range list {
+		for _, v := range inOrder(list) {
 			res, err := tx.ExecContext(ctx, claimSource, until.UnixMicro(), v.Org, v.ID, v.Version, v.State.NextAttempt.UnixMicro())
 			if err != nil {
 				return err
@@ -178,23 +180,34 @@ func (s *Store) ClaimCalendarSources(ctx context.Context, list []*directory.Cale
 			if err != nil {
 				return err
 			}
-			if n == 1 {
-				ours = append(ours, v)
-			}
+			claimed[v] = n == 1
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim calendar sources: %w", err)
 	}
+	for _, v := range list {
+		if claimed[v] {
+			ours = append(ours, v)
+		}
+	}
 	return ours, nil
+}
+
+// inOrder is the order in which rows are changed: who changes several in another one
+// may wait for somebody who waits for them.
+func inOrder(list []*directory.CalendarSource) []*directory.CalendarSource {
+	return slices.SortedFunc(slices.Values(list), func(a, b *directory.CalendarSource) int {
+		return cmp.Or(cmp.Compare(a.Org, b.Org), cmp.Compare(a.ID, b.ID))
+	})
 }
 
 // KeepCalendarSourceStates keeps the states of sources, and forgets those that are
 // Removed. What was changed meanwhile stays as it is: it is due already.
 func (s *Store) KeepCalendarSourceStates(ctx context.Context, list []*directory.CalendarSource) error {
 	err := s.tx(ctx, false, func(tx *sql.Tx) error {
-		for _, v := range list {
+		for _, v := range inOrder(list) {
 			if v.Removed {
 				if _, err := tx.ExecContext(ctx, deleteOldSource, v.Org, v.ID, v.Version); err != nil {
 					return err

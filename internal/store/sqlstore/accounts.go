@@ -1,4 +1,4 @@
-package sqlitestore
+package sqlstore
 
 import (
 	"context"
@@ -198,7 +198,13 @@ func (t *Tx) putCertificates(ctx context.Context, a *directory.Account) error {
 // DeleteAccount is that of Store, in this transaction.
 func (t *Tx) DeleteAccount(ctx context.Context, owner, userName string) error {
 	res, err := t.tx.ExecContext(ctx, `DELETE FROM accounts WHERE user_name = $1 AND COALESCE(org_id, realm_id) = $2`, userName, owner)
-	return deleted(res, err, "account", userName)
+	if err := deleted(res, err, "account", userName); err != nil {
+		return err
+	}
+	if _, err := t.tx.ExecContext(ctx, `DELETE FROM account_certificates WHERE user_name = $1`, userName); err != nil {
+		return fmt.Errorf("delete certificates of account %q: %w", userName, err)
+	}
+	return nil
 }
 
 // maxNetworks is how many networks of an account are kept.

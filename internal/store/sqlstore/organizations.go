@@ -1,4 +1,4 @@
-package sqlitestore
+package sqlstore
 
 import (
 	"context"
@@ -70,7 +70,7 @@ func (s *Store) organization(ctx context.Context, id directory.OrgID, version in
 	if o != nil && o.Version == version {
 		return o, nil
 	}
-	tx, err := s.read.BeginTx(ctx, nil)
+	tx, err := s.moment(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +240,7 @@ func (t *Tx) CreateOrganization(ctx context.Context, o *directory.Organization) 
 	_, err := t.tx.ExecContext(ctx, `INSERT INTO organizations (org_id, name, name_key, tenant, version) VALUES ($1, $2, $3, $4, $5)`,
 		string(fresh.ID), fresh.Name, directory.FoldKey(fresh.Name), fresh.Tenant, fresh.Version)
 	if err != nil {
-		return fmt.Errorf("create organization %q: id, name or tenant: %w", fresh.Name, taken(err))
+		return fmt.Errorf("create organization %q: id, name or tenant: %w", fresh.Name, t.taken(err))
 	}
 	if err := t.saveOrganization(ctx, &directory.Organization{}, fresh, nil); err != nil {
 		return fmt.Errorf("create organization %q: %w", fresh.Name, err)
@@ -251,6 +251,16 @@ func (t *Tx) CreateOrganization(ctx context.Context, o *directory.Organization) 
 
 // UpdateOrganization is that of Store, in this transaction.
 func (t *Tx) UpdateOrganization(ctx context.Context, id directory.OrgID, fn func(*directory.Organization) error) (*directory.Organization, error) {
+	return t.changeOrganization(ctx, id, true, fn)
+}
+
+// RestoreOrganization is UpdateOrganization for objects that become what they
+// were: identity and times are those that fn gives them.
+func (t *Tx) RestoreOrganization(ctx context.Context, id directory.OrgID, fn func(*directory.Organization) error) (*directory.Organization, error) {
+	return t.changeOrganization(ctx, id, false, fn)
+}
+
+func (t *Tx) changeOrganization(ctx context.Context, id directory.OrgID, stamp bool, fn func(*directory.Organization) error) (*directory.Organization, error) {
 	old, rows, err := t.s.loadOrganization(ctx, t.tx, id)
 	if err != nil {
 		return nil, err
@@ -260,8 +270,10 @@ func (t *Tx) UpdateOrganization(ctx context.Context, id directory.OrgID, fn func
 		return nil, err
 	}
 	fresh.ID, fresh.Version = old.ID, old.Version
-	if err := organizationObjects.stamp(fresh, old, rows, t.now); err != nil {
-		return nil, err
+	if stamp {
+		if err := organizationObjects.stamp(fresh, old, rows, t.now); err != nil {
+			return nil, err
+		}
 	}
 	if err := fresh.Validate(); err != nil {
 		return nil, err
@@ -294,7 +306,7 @@ func (t *Tx) saveOrganization(ctx context.Context, old, fresh *directory.Organiz
 	fresh.Version++
 	if _, err := t.tx.ExecContext(ctx, `UPDATE organizations SET name = $2, name_key = $3, tenant = $4, version = $5 WHERE org_id = $1`,
 		id, fresh.Name, directory.FoldKey(fresh.Name), fresh.Tenant, fresh.Version); err != nil {
-		return fmt.Errorf("name or tenant: %w", taken(err))
+		return fmt.Errorf("name or tenant: %w", t.taken(err))
 	}
 	return nil
 }
@@ -311,7 +323,7 @@ func (t *Tx) saveKeys(ctx context.Context, table, column, owner, id string, old,
 	for _, k := range slices.Sorted(maps.Keys(fresh)) {
 		if !old[k] {
 			if _, err := t.tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO %s (%s, %s) VALUES ($1, $2)`, table, column, owner), k, id); err != nil {
-				return fmt.Errorf("%s %q: %w", column, k, taken(err))
+				return fmt.Errorf("%s %q: %w", column, k, t.taken(err))
 			}
 		}
 	}
@@ -336,9 +348,9 @@ func hostsOf(o *directory.Organization) map[string]bool {
 	return m
 }
 
-// fillLinkedUsers makes the linked users that partner applications name, with all
+// FillLinkedUsers makes the linked users that partner applications name, with all
 // roles, for until now the name alone gave them. Part of migration 12.
-func fillLinkedUsers(ctx context.Context, tx *sql.Tx) error {
+func FillLinkedUsers(ctx context.Context, tx *sql.Tx) error {
 	rows, err := tx.QueryContext(ctx, `SELECT org_id, body FROM objects WHERE kind = 6 ORDER BY org_id, position, object_id`)
 	if err != nil {
 		return err

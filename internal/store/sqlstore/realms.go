@@ -1,4 +1,4 @@
-package sqlitestore
+package sqlstore
 
 import (
 	"context"
@@ -55,7 +55,7 @@ func (s *Store) realm(ctx context.Context, id string, version int64) (*directory
 	if r != nil && r.Version == version {
 		return r, nil
 	}
-	tx, err := s.read.BeginTx(ctx, nil)
+	tx, err := s.moment(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (t *Tx) CreateRealm(ctx context.Context, r *directory.Realm) error {
 		return fmt.Errorf("create realm: %w", err)
 	}
 	if _, err := t.tx.ExecContext(ctx, `INSERT INTO realms (realm_id, name, version) VALUES ($1, $2, $3)`, fresh.ID, fresh.Name, fresh.Version); err != nil {
-		return fmt.Errorf("create realm %s: %w", fresh.ID, taken(err))
+		return fmt.Errorf("create realm %s: %w", fresh.ID, t.taken(err))
 	}
 	if err := t.saveRealm(ctx, &directory.Realm{}, fresh, nil); err != nil {
 		return fmt.Errorf("create realm %s: %w", fresh.ID, err)

@@ -99,8 +99,8 @@ Start with: busybridge lab --once`,
 	}
 	root.PersistentFlags().BoolVarP(&e.verbose, "verbose", "v", false, "say more on standard error")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(e.labCommand(), e.serveCommand(), e.checkCommand(), e.setupCommand(), e.availabilityCommand(),
-		e.importCommand(), e.shellCommand(), e.tokenCommand(), e.trustCommand(), e.keysCommand(), e.versionCommand(), e.manCommand(root))
+	root.AddCommand(e.labCommand(), e.serveCommand(), e.checkCommand(), e.setupCommand(), e.backupCommand(), e.restoreCommand(), e.migrateCommand(), e.availabilityCommand(),
+		e.importCommand(), e.shellCommand(), e.tokenCommand(), e.trustCommand(), e.keysCommand(), e.hybridCommand(), e.diagnoseCommand(), e.probeCommand(), e.versionCommand(), e.manCommand(root))
 	return root
 }
 

@@ -59,6 +59,7 @@ var rules = map[string]rule{
 	"Import-ExchangeCertificate":       byOwner,
 	"Set-AuthConfig":                   byOwner,
 	"Test-AuthCertificatePublication":  byOwner,
+	"Undo-HybridConfiguration":         byOwner,
 	"New-AuthServer":                   byOwner,
 	"Set-AuthServer":                   byOwner,
 	"Remove-AuthServer":                byOwner,
@@ -76,6 +77,7 @@ var rules = map[string]rule{
 	"Remove-AvailabilityAddressSpace":   byAdmin,
 	"Set-AvailabilityConfig":            byAdmin,
 	"Test-OAuthConnectivity":            byAdmin,
+	"Test-FreeBusyConnectivity":         byAdmin,
 
 	"New-Mailbox":                      byAdmin,
 	"Enable-Mailbox":                   byAdmin,
@@ -112,6 +114,7 @@ var rules = map[string]rule{
 	"Add-ClientCertificate":            byOwner,
 	"Remove-ClientCertificate":         byUser,
 
+	"Undo-MsolHybridConfiguration":          byRealmAdmin,
 	"New-RealmAccount":                      byRealmAdmin,
 	"Set-RealmAccount":                      byRealmAdmin,
 	"Remove-RealmAccount":                   byRealmAdmin,

@@ -210,6 +210,9 @@ func (w *world) operations() []operation {
 		}, "owner"},
 		{"SetAuthServer", func(ctx c, a a, org o, _ string) error { return what(w.SetAuthServer(ctx, a, org, "x", true, nil)) }, "owner"},
 		{"RemoveAuthServer", func(ctx c, a a, org o, _ string) error { return what(w.RemoveAuthServer(ctx, a, org, "x")) }, "owner"},
+		{"RestoreObject", func(ctx c, a a, org o, _ string) error {
+			return what(w.RestoreObject(ctx, a, org, admin.Change{Kind: "AuthServer"}))
+		}, "owner"},
 
 		{"NewPartnerApplication", func(ctx c, a a, org o, _ string) error {
 			return what(w.NewPartnerApplication(ctx, a, org, directory.PartnerApplication{}))
@@ -361,6 +364,9 @@ func (w *world) operations() []operation {
 			return what(w.SetServicePrincipal(ctx, a, realm, "x", admin.ServicePrincipalChange{}))
 		}, "realm"},
 		{"RemoveServicePrincipal", func(ctx c, a a, _ o, realm string) error { return what(w.RemoveServicePrincipal(ctx, a, realm, "x")) }, "realm"},
+		{"RestoreServicePrincipal", func(ctx c, a a, _ o, realm string) error {
+			return what(w.RestoreServicePrincipal(ctx, a, realm, admin.Change{Kind: "ServicePrincipal"}))
+		}, "realm"},
 		{"NewServicePrincipalCredential", func(ctx c, a a, _ o, realm string) error {
 			return what(w.NewServicePrincipalCredential(ctx, a, realm, "x", admin.CredentialParams{}))
 		}, "realm"},

@@ -49,6 +49,8 @@ type Reader interface {
 type Tx interface {
 	CreateOrganization(context.Context, *directory.Organization) error
 	UpdateOrganization(context.Context, directory.OrgID, func(*directory.Organization) error) (*directory.Organization, error)
+	// RestoreOrganization is UpdateOrganization that leaves identity and times as fn gives them.
+	RestoreOrganization(context.Context, directory.OrgID, func(*directory.Organization) error) (*directory.Organization, error)
 	CreateRecipient(context.Context, *directory.Recipient) error
 	UpdateRecipient(ctx context.Context, org directory.OrgID, id string, fn func(*directory.Recipient) error) (*directory.Recipient, error)
 	DeleteRecipient(ctx context.Context, org directory.OrgID, id string) error

@@ -391,7 +391,7 @@ func connection(err error, host string) (text, cause string) {
 	case errors.As(err, &untrusted):
 		return "The underlying connection was closed: Could not establish trust relationship for the SSL/TLS secure channel.",
 			fmt.Sprintf("TLS: the certificate of %s is not trusted here (%s): give %s a valid certificate for that name, or its authority to trusted_ca_files", host, why, host)
-	case errors.As(err, &record), errors.As(err, &alert):
+	case errors.As(err, &record), errors.As(err, &alert), tlsRefused(err):
 		return "The request was aborted: Could not create SSL/TLS secure channel.",
 			fmt.Sprintf("TLS: %s does not speak TLS 1.2 or later with us (%s)", host, why)
 	case errors.Is(err, safehttp.ErrAddress):

@@ -272,6 +272,7 @@ func (l *Lab) Join(ctx context.Context) error {
 func (l *Lab) join(ctx context.Context, r *Report) (err error) {
 	if l.state.Joined {
 		r.add(l.o.Out, "the world in "+l.o.Dir+" is joined already", "", nil)
+		l.broken.set(l.o.Fault)
 		return nil
 	}
 	t := l.transcript(&indent{to: l.o.Out})
@@ -283,8 +284,10 @@ func (l *Lab) join(ctx context.Context, r *Report) (err error) {
 		}
 		r.add(l.o.Out, s.name, "", l.runStep(ctx, t, s))
 	}
-	if err := l.spoilCloud(ctx); err != nil {
-		return err
+	if f, ok := knownFault(l.o.Fault); ok && f.afterSteps() {
+		if err := l.Break(ctx, f.Name); err != nil {
+			return err
+		}
 	}
 	l.state.Joined = r.Failed == 0
 	return l.saveState()

@@ -52,6 +52,9 @@ type Options struct {
 	// Strangers are further hosts, of none of the deployments, that the world can
 	// reach as others on the Internet; by name. For tests.
 	Strangers map[string]Stranger
+	// StoreURL is the store of each deployment instead of a file in Dir; nil: files.
+	// For tests.
+	StoreURL func(deployment string) string
 }
 
 // A Stranger is what answers at a host that does not belong to the world.
@@ -71,6 +74,7 @@ type Lab struct {
 	state state
 
 	deployments map[deploymentName]*app.Deployment
+	broken      broken // what a fault does outside of the stores
 	stop        context.CancelFunc
 	done        chan struct{} // closed when every listener and task has ended
 	err         error         // why it ended; read after done
@@ -214,6 +218,13 @@ func (l *Lab) stateFile() string { return filepath.Join(l.o.Dir, stateFileName) 
 
 func storeFile(dir string, name deploymentName) string { return filepath.Join(dir, string(name)+".db") }
 
+func (l *Lab) storePath(name deploymentName) string {
+	if l.o.StoreURL != nil {
+		return l.o.StoreURL(string(name))
+	}
+	return storeFile(l.o.Dir, name)
+}
+
 func (l *Lab) saveState() error { return writeJSON(l.stateFile(), l.state) }
 
 // writeJSON replaces a file that only its owner may read.
@@ -277,6 +288,7 @@ func (l *Lab) listenOn(port int) (_ map[deploymentName][]net.Listener, err error
 	for i, h := range l.hosts {
 		l.file.Hosts[h.name] = l.address(i)
 	}
+	l.file.Hosts[goneHost] = l.address(len(l.hosts))
 	return out, nil
 }
 
@@ -289,7 +301,7 @@ func (l *Lab) open(ctx context.Context, name deploymentName) (*opsserver.Server,
 	log := l.o.Log.With("deployment", string(name))
 	registry := opsserver.NewRegistry()
 	d, err := app.Open(ctx, app.Settings{
-		StorePath: storeFile(l.o.Dir, name), SealKey: l.state.SealKey, Roles: []string{role}, Now: l.o.Now, Log: log, Ticks: l.o.Ticks, Registerer: registry,
+		StorePath: l.storePath(name), SealKey: l.state.SealKey, Roles: []string{role}, Now: l.clockOf(name), Log: log, Ticks: l.o.Ticks, Registerer: registry,
 		Runspaces: shell.Runspaces,
 		Dial:      safehttp.Config{Roots: l.ca.pool(), ConnectTo: l.file.ConnectTo()},
 	})
@@ -320,11 +332,17 @@ func (l *Lab) serve(ctx context.Context, listeners map[deploymentName][]net.List
 		for _, ln := range of {
 			byName := l.hostAt(ln)
 			handler := l.o.Strangers[byName].Handler
-			if d := l.deployments[name]; d != nil {
-				handler = d.Handler()
+			switch d := l.deployments[name]; {
+			case d != nil:
+				handler = l.broken.before(d.Handler())
+			case name == edge:
+				handler = &l.broken
 			}
 			all = append(all, app.Listener{Listener: ln, Handler: handler, TLS: &tls.Config{
 				MinVersion: tls.VersionTLS12,
+				GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+					return l.broken.tlsOf(name, certs), nil
+				},
 				GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 					if c, ok := certs[strings.ToLower(hello.ServerName)]; ok {
 						return c, nil

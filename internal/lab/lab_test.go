@@ -58,7 +58,7 @@ var causes = []struct{ fault, in2014, in2025, in2026 string }{
 	{"uncovered-domain", "", "is for the domains contoso.com, and no enabled connector leads", ""},
 	{"missing-spn", "not among the ServicePrincipalNames", "not among the ServicePrincipalNames", ""},
 	{"missing-connector", "step 6", "step 6", "step 6"},
-	{"stale-keys", "", "has stale keys of the authorization server", ""},
+	{"stale-keys", "has stale keys of the authorization server", "has stale keys of the authorization server", ""},
 	{"disabled-entra", "", "no enabled AuthServer for the issuer", ""},
 	{"not-in-allow-list", "", "Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs", ""},
 	{"ews-disabled", "", "Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs", "Get-OrganizationConfig: EwsEnabled"},
@@ -81,6 +81,9 @@ func namesTheCause(t *testing.T, edition string) {
 		t.Skip("many worlds")
 	}
 	for i, f := range lab.Faults() {
+		if i >= len(causes) {
+			break // of a world that is joined: TestEveryFaultIsDiagnosedAndHealed
+		}
 		if f.Name != causes[i].fault {
 			t.Fatalf("fault %s has no cause here", f.Name)
 		}

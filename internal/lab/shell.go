@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"busybridge/internal/admin"
 	"busybridge/internal/admin/hostcmd"
 	"busybridge/internal/app"
 	"busybridge/internal/app/client"
@@ -23,8 +24,11 @@ import (
 type ShellOptions struct {
 	shell.Screen
 	Org  string // onprem, cloud or directory
-	User string // account whose shell it is; "": the lab's administrator
+	User string // account whose shell it is; "": the lab's administrator; Operator
 }
+
+// Operator is the user whose shell may do everything, as who runs a deployment may.
+const Operator = "operator"
 
 // A Shell is a session in the world. Close it.
 type Shell struct {
@@ -96,8 +100,12 @@ func openWorld(dir string, now func() time.Time, log *slog.Logger) (*world, erro
 		if d := opened[name]; d != nil {
 			return d, nil
 		}
+		clock := now
+		if st.Fault == faultClock && name == onprem {
+			clock = func() time.Time { return now().Add(clockOff) }
+		}
 		d, err := app.Open(ctx, app.Settings{
-			StorePath: storeFile(dir, name), SealKey: st.SealKey, Now: now, Log: log,
+			StorePath: storeFile(dir, name), SealKey: st.SealKey, Now: clock, Log: log,
 			Dial: safehttp.Config{Roots: roots, ConnectTo: file.ConnectTo()},
 		})
 		if err == nil {
@@ -170,7 +178,11 @@ func (w *world) shell(ctx context.Context, o ShellOptions) (_ *Shell, err error)
 	if err != nil {
 		return nil, err
 	}
-	out.Shell, err = shell.Exchange(cfg, org, shell.As(d, user))
+	actor := shell.As(d, user)
+	if user == Operator {
+		cfg.Operator, actor = true, func(context.Context) (admin.Actor, error) { return operator, nil }
+	}
+	out.Shell, err = shell.Exchange(cfg, org, actor)
 	return out, err
 }
 

@@ -23,6 +23,8 @@ const (
 	mail2Host    = "mail2.contoso.com"
 	discoverHost = "autodiscover.contoso.com"
 	legacyHost   = "legacy.contoso.com"
+	edgeHost     = "owa.contoso.com"   // stands before on premises, when a fault wants it
+	goneHost     = "mail0.contoso.com" // has an address where nothing listens
 	chinaZone    = "China Standard Time"
 )
 
@@ -53,7 +55,8 @@ const (
 	onprem    deploymentName = "onprem"
 	cloud     deploymentName = "cloud"
 	authorize deploymentName = "directory"
-	stranger  deploymentName = "" // none: Options.Strangers
+	edge      deploymentName = "edge" // none: what a fault puts there
+	stranger  deploymentName = ""     // none: Options.Strangers
 )
 
 // A host is one name with a listener of its own; addresses are given in this
@@ -76,7 +79,8 @@ func hosts(c directory.Cloud) []host {
 		}
 	}
 	return append(hs, host{c.GraphHost, cloud},
-		host{mailHost, onprem}, host{mail2Host, onprem}, host{discoverHost, onprem}, host{legacyHost, onprem})
+		host{mailHost, onprem}, host{mail2Host, onprem}, host{discoverHost, onprem}, host{legacyHost, onprem},
+		host{domain, onprem}, host{edgeHost, edge})
 }
 
 // A person is a mailbox of the world, with the calendar file of the same name.

@@ -37,6 +37,8 @@ type Config struct {
 	Now        func() time.Time // required
 	// OAuth makes the requests of Test-OAuthConnectivity; nil: it is not offered.
 	OAuth OAuthTester
+	// FreeBusy follows the questions of Test-FreeBusyConnectivity; nil: it is not offered.
+	FreeBusy FreeBusyTester
 }
 
 // Where a cmdlet exists (column "In" of the reference).
@@ -78,7 +80,7 @@ func Commands(cfg Config) ([]interp.Command, error) {
 	for _, e := range slices.Concat(
 		x.authServers(), x.partnerApplications(), x.authConfig(), x.certificates(),
 		x.connectors(), x.configuration(), x.addressSpaces(), x.availabilityConfig(), x.relationships(),
-		x.recipients(), x.mailboxCalendars(), x.calendarSources(), x.servers(), x.acceptedDomains(), x.organizationConfig(), x.appPasswords(), x.audit(), x.oauthTest(),
+		x.recipients(), x.mailboxCalendars(), x.calendarSources(), x.servers(), x.acceptedDomains(), x.organizationConfig(), x.appPasswords(), x.audit(), x.oauthTest(), x.freeBusyTest(),
 	) {
 		if e.in&here == 0 {
 			continue

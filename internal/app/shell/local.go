@@ -53,7 +53,7 @@ func OpenLocal(ctx context.Context, cfg *config.Config, log *slog.Logger, o Loca
 	closing = func() error { return errors.Join(connector.Close(), drive.Close(), d.Close()) }
 	host := cfg.Node.HostNames[0]
 	sc := Config{
-		Screen: o.Screen, Deployment: d, Now: d.Now, Host: host, User: "operator", Drive: drive,
+		Operator: o.User == "", Screen: o.Screen, Deployment: d, Now: d.Now, Host: host, User: "operator", Drive: drive,
 		Connector: connector,
 	}
 	s, err := openLocal(ctx, sc, roles, o)

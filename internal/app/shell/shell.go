@@ -45,6 +45,9 @@ type Config struct {
 	Connector  hostcmd.Connector
 	// RunspaceID marks the objects of a remote session; empty: a local one.
 	RunspaceID string
+	// Operator: the session is of who runs the deployment. A hosted organization has
+	// every cmdlet then.
+	Operator bool
 }
 
 // A Shell is a session with its screen.
@@ -83,8 +86,8 @@ func Exchange(cfg Config, org *directory.Organization, actor func(context.Contex
 // exchange is what a session of an organization needs.
 func exchange(cfg Config, org *directory.Organization, actor func(context.Context) (admin.Actor, error)) (interp.Config, error) {
 	commands, err := exchangecmd.Commands(exchangecmd.Config{
-		Admin: cfg.Deployment.Admin, Org: org.ID, Actor: actor, Hosted: org.Tenant != "", Server: cfg.Host, RunspaceID: cfg.RunspaceID,
-		Now: cfg.Now, OAuth: cfg.Deployment,
+		Admin: cfg.Deployment.Admin, Org: org.ID, Actor: actor, Hosted: org.Tenant != "" && !cfg.Operator, Server: cfg.Host, RunspaceID: cfg.RunspaceID,
+		Now: cfg.Now, OAuth: cfg.Deployment, FreeBusy: cfg.Deployment,
 	})
 	if err != nil {
 		return interp.Config{}, err

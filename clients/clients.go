@@ -20,9 +20,12 @@ const (
 	Exchangelib = "exchangelib"        // Python, Debian's python3-exchangelib
 	EWSJS       = "ews-javascript-api" // Node, from the npm registry
 	GraphJS     = "microsoft-graph-client"
+	CalDAV      = "python-caldav" // Debian's python3-caldav
+	Vdirsyncer  = "vdirsyncer"    // Debian's package of that name
 )
 
-// Names are those that ask by Exchange Web Services; GraphJS asks by Graph.
+// Names are those that ask by Exchange Web Services; GraphJS asks by Graph, CalDAV and
+// Vdirsyncer use calendars.
 var Names = []string{Exchangelib, EWSJS}
 
 // interpreters are tried in order; the one on the path may be another Python
@@ -62,21 +65,30 @@ func command(name string) ([]string, error) {
 	}
 	switch name {
 	case Exchangelib:
-		var tried []string
-		for _, python := range pythons {
-			out, err := exec.Command(python, "-c", "import exchangelib").CombinedOutput()
-			if err == nil {
-				return []string{python, filepath.Join(dir, "exchangelib", "ask.py")}, nil
-			}
-			tried = append(tried, fmt.Sprintf("%s: %v %s", python, err, lastLine(out)))
-		}
-		return nil, fmt.Errorf("no Python with exchangelib (%s); run scripts/test-deps.sh", strings.Join(tried, "; "))
+		return python(dir, "exchangelib", "exchangelib", "ask.py")
+	case CalDAV:
+		return python(dir, "caldav", "calendarprograms", "usecaldav.py")
+	case Vdirsyncer:
+		return python(dir, "vdirsyncer", "calendarprograms", "usevdirsyncer.py")
 	case EWSJS:
 		return script(dir, "ask.js", "ews-javascript-api", "@ewsjs/xhr")
 	case GraphJS:
 		return script(dir, "schedule.js", "@microsoft/microsoft-graph-client")
 	}
-	return nil, fmt.Errorf("%q is no client; want one of %s", name, strings.Join(append(Names, GraphJS), ", "))
+	return nil, fmt.Errorf("%q is no client; want one of %s", name, strings.Join(append(Names, GraphJS, CalDAV, Vdirsyncer), ", "))
+}
+
+// python is a program for the first Python that has the module.
+func python(dir, module string, path ...string) ([]string, error) {
+	var tried []string
+	for _, python := range pythons {
+		out, err := exec.Command(python, "-c", "import "+module).CombinedOutput()
+		if err == nil {
+			return []string{python, filepath.Join(append([]string{dir}, path...)...)}, nil
+		}
+		tried = append(tried, fmt.Sprintf("%s: %v %s", python, err, lastLine(out)))
+	}
+	return nil, fmt.Errorf("no Python with %s (%s); run scripts/test-deps.sh", module, strings.Join(tried, "; "))
 }
 
 // script is a program for Node that needs the modules.

@@ -69,15 +69,7 @@ func (s *Service) NewCalendarSource(ctx context.Context, actor Actor, org direct
 		return res, s.finish(ctx, actor, op, sc, err)
 	}
 	v.Org, v.Mailbox, v.ID = org, r.ID, uuid.NewString()
-	if v.Refresh == 0 {
-		v.Refresh = directory.DefaultSourceRefresh
-	}
-	if v.MaxBytes == 0 {
-		v.MaxBytes = directory.DefaultSourceBytes
-	}
-	if v.MaxEvents == 0 {
-		v.MaxEvents = directory.DefaultSourceEvents
-	}
+	v.Complete(r)
 	v.URL = canonicalURL(v.URL)
 	err = s.run(ctx, actor, op, sc, func(tx Tx) (outcome, error) {
 		list, err := tx.CalendarSources(ctx, org, r.ID)
@@ -142,7 +134,7 @@ func (s *Service) changeSource(ctx context.Context, actor Actor, op string, org 
 		}
 		res.Changed = true
 		// An attempt may be under way with what was set before: what it leaves is not known.
-		v.State.ETag, v.State.LastModified, v.State.Digest = "", "", ""
+		v.State.Forget()
 		o := outcome{changed: true, before: was, after: &v, object: sourceNoun + " " + was.Name}
 		if v.Removed {
 			o.after = nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"busybridge/internal/dial/caldavclient"
 	"busybridge/internal/dial/feedclient"
 	"busybridge/internal/dial/safehttp"
 	"busybridge/internal/directory"
@@ -21,8 +22,14 @@ func newSources(d *Deployment) (*syncsource.Syncer, error) {
 	if err != nil {
 		return nil, err
 	}
+	servers := syncsource.Servers{Transport: d.safe, Dial: d.set.Dial, Now: d.set.Now, Application: d.sourceApplication}
+	dav, err := caldavclient.New(caldavclient.Config{Transport: d.safe, Dial: d.set.Dial, Now: d.set.Now})
+	if err != nil {
+		return nil, err
+	}
 	c := syncsource.Config{
-		Store: d.Store, Copies: d.calendars, Fetchers: map[string]syncsource.Fetcher{directory.SourceICalendar: syncsource.Feeds{Client: feeds}},
+		Followers: map[string]syncsource.Follower{directory.SourceCalDAV: syncsource.CalDAV{Client: dav, Now: d.set.Now}},
+		Store:     d.Store, Copies: d.calendars, Fetchers: map[string]syncsource.Fetcher{directory.SourceICalendar: syncsource.Feeds{Client: feeds}, directory.SourceExchange: syncsource.Exchange{Servers: servers}, directory.SourceGraph: syncsource.Graph{Servers: servers}},
 		Now: d.set.Now, Log: d.set.Log, Ticks: d.set.Ticks, CopyFailure: copyFailure,
 	}
 	if r := d.set.Registerer; r != nil {
@@ -44,7 +51,7 @@ func copyFailure(err error) string {
 		name string
 	}{
 		{calstore.ErrTooManyEvents, syncsource.FailureEvents},
-		{calstore.ErrFolders, "TooManyCalendars"},
+		{calstore.ErrFolders, syncsource.FailureFolders},
 		{calstore.ErrTooLarge, string(safehttp.FaultTooLarge)},
 		{calstore.ErrNotCalendar, string(safehttp.FaultContent)},
 	} {

@@ -47,8 +47,9 @@ type CalendarObject struct {
 	// Occurrences is how many of CalendarState.Occurrences are its; -1: not known.
 	Occurrences int
 	Changed     time.Time
-	// Version is the CalendarState.Version that it came with; the store sets it.
-	// 0: from before versions of objects were kept.
+	// Version is the CalendarState.Version that it came with: the store sets that of
+	// an object that is put with 0, and keeps any other. 0 of one that is read: from
+	// before versions of objects were kept.
 	Version int64
 }
 
@@ -59,6 +60,8 @@ type CalendarFolder struct {
 	// Transparent: its events do not count for free/busy (RFC 6638 9.1).
 	Transparent bool
 	Objects     int
+	// Properties are what programs have said of it, by names that are theirs; nil: nothing.
+	Properties map[string]string
 	// Version is the CalendarState.Version of the folder's last change.
 	Version int64
 }
@@ -79,6 +82,9 @@ type CalendarFilter struct {
 	// From and To leave out objects that end at From or before, or begin at To
 	// or later. Zero: no bound.
 	From, To time.Time
+	// Timeless: with From and To, also objects of which no time is known, or that
+	// take none: cancelled ones are among them.
+	Timeless bool
 	Text     bool // fill in CalendarObject.Text
 }
 
@@ -105,6 +111,12 @@ type CalendarMonth struct {
 	Data  []byte
 }
 
+// A CalendarSpan is some months of a calendar with the state that they belong to.
+type CalendarSpan struct {
+	State  CalendarState
+	Months []CalendarMonth
+}
+
 // A CalendarImport is the last import of one source.
 type CalendarImport struct {
 	Source     string
@@ -119,6 +131,8 @@ type CalendarChange struct {
 	State CalendarState
 	// Delete are objects that go away, before Put.
 	Delete []CalendarPlace
+	// Gone are objects that leave their folder, for who reads its changes.
+	Gone []CalendarGone
 	// Put are the objects to add or to replace; nil: none.
 	Put iter.Seq[*CalendarObject]
 	// Folders are those to add or to change; their Version is left to the store.
@@ -136,6 +150,34 @@ type CalendarPlace struct {
 	Folder, UID string
 	Shadow      bool
 }
+
+// MaxGone is how many of its objects that are gone a calendar remembers.
+const MaxGone = 2000
+
+// A CalendarPosition is how far somebody has read the changes of a folder, which
+// are in the order of version and UID: what comes after it is new. The zero
+// position is before all.
+type CalendarPosition struct {
+	Version int64
+	UID     string
+}
+
+// ErrCalendarPosition: what was changed since a position is not known any more, or
+// the calendar never was there.
+var ErrCalendarPosition = errors.New("calendar position is not known")
+
+// A CalendarNews is one object of a folder that has changed or is gone.
+type CalendarNews struct {
+	// Name, UID, Digest, Version and Availability are those of the CalendarObject;
+	// of one that is gone Version is when it went, and there is no Digest.
+	Name, UID, Digest string
+	Version           int64
+	Availability      bool
+	Gone              bool
+}
+
+// A CalendarGone is an object that leaves its folder.
+type CalendarGone struct{ Folder, UID, Name string }
 
 // CalendarHealth is what is known of a mailbox's built-in calendar.
 type CalendarHealth struct {

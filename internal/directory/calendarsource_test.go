@@ -3,6 +3,7 @@ package directory_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"busybridge/internal/directory"
+	"busybridge/internal/spec/smtpaddr"
 )
 
 // However a source is written, the secret part of its address is not in it.
@@ -42,9 +44,61 @@ func TestSourceAddressesAreMasked(t *testing.T) {
 
 func TestSourceFolders(t *testing.T) {
 	v := &directory.CalendarSource{ID: "2e1d0c9b-0001-4000-8000-000000000001"}
-	for name, want := range map[string]bool{v.Folder(): true, " " + v.Folder() + " ": true, "source-": false, "source-x": false, "Team": false, "": false} {
+	for name, want := range map[string]bool{v.Folder(): true, " " + v.Folder() + " ": true, v.FolderOf("ab12"): true, v.FolderOf(""): false, v.Folder() + "x": false, "source-": false, "source-x": false, "Team": false, "": false} {
 		if directory.IsSourceFolder(name) != want {
 			t.Errorf("%q: want %v", name, want)
+		}
+	}
+	other := &directory.CalendarSource{ID: "2e1d0c9b-0001-4000-8000-000000000002"}
+	for name, want := range map[string]bool{v.Folder(): true, v.FolderOf("ab12"): true, other.Folder(): false, other.FolderOf("ab12"): false, v.Folder() + "x": false} {
+		if v.HasFolder(name) != want {
+			t.Errorf("has %q: want %v", name, want)
+		}
+	}
+}
+
+func TestSourceTemplates(t *testing.T) {
+	kim := smtpaddr.Must("kim.o'hara/x@contoso.com")
+	for in, want := range map[directory.SecretURL]string{
+		"https://a.example/dav/{localpart}/":         "https://a.example/dav/kim.o%27hara%2Fx/",
+		"https://a.example/{domain}/{address}/plan/": "https://a.example/contoso.com/kim.o%27hara%2Fx@contoso.com/plan/",
+		"https://a.example/kim/":                     "https://a.example/kim/",
+	} {
+		if got := in.For(kim); got != want {
+			t.Errorf("%s: got %s, want %s", in.Reveal(), got, want)
+		}
+		if in.Template() != strings.Contains(in.Reveal(), "{") {
+			t.Errorf("%s: template %v", in.Reveal(), in.Template())
+		}
+	}
+}
+
+// What is of one kind only is refused with another.
+func TestCalDAVSourceRules(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*directory.CalendarSource)
+		field  string // "": it is right
+	}{
+		{"a CalDAV server", func(v *directory.CalendarSource) { v.Kind = directory.SourceCalDAV }, ""},
+		{"a method", func(v *directory.CalendarSource) { v.Kind, v.Method = directory.SourceCalDAV, directory.MethodOutbox }, ""},
+		{"a template", func(v *directory.CalendarSource) {
+			v.Kind, v.URL = directory.SourceCalDAV, "https://a.example/{localpart}/"
+		}, ""},
+		{"a method of another kind", func(v *directory.CalendarSource) {
+			v.Kind, v.Method = directory.SourceCalDAV, directory.MethodGetSchedule
+		}, "Method"},
+		{"a template of something else", func(v *directory.CalendarSource) { v.Kind, v.URL = directory.SourceCalDAV, "https://a.example/{upn}/" }, "Url"},
+		{"a template as host", func(v *directory.CalendarSource) { v.Kind, v.URL = directory.SourceCalDAV, "https://{domain}/" }, "Url"},
+		{"a method for a file", func(v *directory.CalendarSource) { v.Method = directory.MethodFullRead }, "Method"},
+		{"a file found by address", func(v *directory.CalendarSource) { v.FindByAddress = true }, "FindByAddress"},
+	} {
+		v := &directory.CalendarSource{Org: "2e1d0c9b-0001-4000-8000-000000000001", ID: "2e1d0c9b-0001-4000-8000-000000000002", Mailbox: "2e1d0c9b-0001-4000-8000-000000000003",
+			Name: "x", Kind: directory.SourceICalendar, URL: "https://a.example/x", Refresh: time.Hour, MaxBytes: 1, MaxEvents: 1}
+		tt.change(v)
+		err := v.Validate()
+		if f, ok := errors.AsType[*directory.FieldError](err); ok != (tt.field != "") || ok && f.Field != tt.field {
+			t.Errorf("%s: %v, want field %q", tt.name, err, tt.field)
 		}
 	}
 }

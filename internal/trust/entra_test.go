@@ -254,6 +254,11 @@ func (e *entraEndpoint) RequestApplicationToken(ctx context.Context, url string,
 // host of its tenant.
 func hybrid(t *testing.T, change func(*directory.Organization)) (*trust.Transport, *entraEndpoint) {
 	t.Helper()
+	return hybridAt(t, fixed(start), slog.New(slog.NewTextHandler(t.Output(), nil)), change)
+}
+
+func hybridAt(t *testing.T, now func() time.Time, log *slog.Logger, change func(*directory.Organization)) (*trust.Transport, *entraEndpoint) {
+	t.Helper()
 	realm := testRealm()
 	realm.ServiceHosts = []string{cloud}
 	realm.Principals = append(realm.Principals, directory.ServicePrincipal{
@@ -261,7 +266,7 @@ func hybrid(t *testing.T, change func(*directory.Organization)) (*trust.Transpor
 		ServicePrincipalNames: []string{hybridApp}, KeyCredentials: realm.Principals[0].KeyCredentials,
 		AppRoleAssignments: []directory.AppRoleAssignment{{ID: uuid.NewString(), ResourceID: realm.Principals[0].ObjectID, RoleID: directory.RoleFullAccessAsApp.ID}},
 	})
-	a, _ := newAuthority(t, realms{realm}, fixed(start), nil)
+	a, _ := newAuthority(t, realms{realm}, now, nil)
 	e := &entraEndpoint{endpoint: &endpoint{authority: a, realm: tenant}}
 	org := onpremises()
 	s := entraServer(tenant)
@@ -270,7 +275,7 @@ func hybrid(t *testing.T, change func(*directory.Organization)) (*trust.Transpor
 	if change != nil {
 		change(org)
 	}
-	tokens, err := trust.NewTokens(trust.TokensConfig{Endpoint: e, Now: fixed(start), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	tokens, err := trust.NewTokens(trust.TokensConfig{Endpoint: e, Now: now, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func (t *Tokens) keep(w *way, a actorToken) error {
 	now := t.cfg.Now()
 	life := a.expires.Sub(now)
 	a.renew = now.Add(max(life-renewBefore, life/2))
-	if was, ok := t.actors.get(w.key); ok && now.Before(was.expires) && w.server != nil && (was.nameid != a.nameid || !proven(w.server, a.text)) {
+	if was, ok := t.actors.get(w.key); ok && now.Before(was.expires) && w.server != nil && (was.nameid != a.nameid || len(w.server.CertificateStrings) > 0 && !proven(w.server, a.text)) {
 		return &RequestError{Step: "read token", AuthServer: w.server.Name, Err: errUnproven}
 	}
 	t.actors.put(w.key, a)

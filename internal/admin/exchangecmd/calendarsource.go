@@ -25,7 +25,11 @@ func (x *exchange) calendarSources() []entry {
 			Description: copied + "The path of the address may be a secret: it is kept encrypted, as the password is, and never shown.",
 			Examples: []string{
 				`New-MailboxCalendarSource -Mailbox kim@contoso.com -Name Team -Url https://calendar.fabrikam.com/private-4f2a/basic.ics`,
+				`New-MailboxCalendarSource -Mailbox kim@contoso.com -Name Nextcloud -Kind CalDAV -Url https://cloud.contoso.com -Credential (Get-Credential)`,
+				`Get-Mailbox | ForEach-Object { New-MailboxCalendarSource -Mailbox $_.Identity -Name Calendar -Kind CalDAV -Url 'https://calendar.contoso.com/dav/{localpart}/' -Credential $reader }`,
 				`New-MailboxCalendarSource -Mailbox kim@contoso.com -Name Shifts -Url https://rota.contoso.com/kim.ics -Credential (Get-Credential) -RefreshInterval 00:15:00`,
+				`New-MailboxCalendarSource -Mailbox kim@contoso.com -Name There -Kind Exchange -Url https://mail.fabrikam.com/EWS/Exchange.asmx -Address kim@fabrikam.com -Credential (Get-Credential)`,
+				`New-MailboxCalendarSource -Mailbox kim@contoso.com -Name Cloud -Kind Graph -Cloud Worldwide -Tenant fabrikam.com -ApplicationId 11111111-0000-4000-8000-000000000001 -Address kim@fabrikam.com`,
 			},
 			Links: []string{"Get-MailboxCalendarSource", "Test-MailboxCalendarSource"},
 		}},
@@ -73,12 +77,32 @@ const (
 )
 
 // tSourceKind is the type of -Kind.
-var tSourceKind = enumeration("Microsoft.Exchange.Management.StoreTasks.CalendarSourceKind", false, directory.SourceICalendar)
+var tSourceKind = enumeration("Microsoft.Exchange.Management.StoreTasks.CalendarSourceKind", false, directory.SourceICalendar, directory.SourceCalDAV, directory.SourceExchange, directory.SourceGraph)
 
 type sourceKind string
 
 // PSType is the enumeration.
 func (sourceKind) PSType() *object.Type { return tSourceKind }
+
+// methodAutomatic is how people call the method that serves best.
+const methodAutomatic = "Automatic"
+
+// tSourceMethod is the type of -Method.
+var tSourceMethod = enumeration("Microsoft.Exchange.Management.StoreTasks.CalendarSourceMethod", false,
+	append(append([]string{methodAutomatic}, directory.SourceMethods()...), directory.MethodFindItem, directory.MethodGetUserAvailability, directory.MethodGetSchedule)...)
+
+type sourceMethod string
+
+// PSType is the enumeration.
+func (sourceMethod) PSType() *object.Type { return tSourceMethod }
+
+// name is the method as it is kept.
+func (m sourceMethod) name() string {
+	if m == methodAutomatic {
+		return ""
+	}
+	return string(m)
+}
 
 // sources are those that id names in the mailbox ("": any): by GUID, name, or
 // mailbox\name; all where id is empty. The second result are the names of mailboxes
@@ -146,6 +170,8 @@ func (k *call) calendarSource(v *directory.CalendarSource, owner string) any {
 	if d, ok := v.Age(now); ok {
 		age = d.Truncate(time.Second)
 	}
+	b.add("Method", cmp.Or(v.Method, methodAutomatic)).add("MethodsInUse", listOrNull(st.Methods())).add("FindByAddress", v.FindByAddress).add("Calendars", len(st.Calendars))
+	k.addServer(b, v)
 	return b.add("Stale", v.Stale(now)).add("Age", age).add("Events", st.Events).add("Unreadable", st.Unreadable).add("Bytes", st.Bytes).
 		add("LastSuccess", k.local(st.LastSuccess)).add("LastAttempt", k.local(st.LastAttempt)).add("NextAttempt", k.local(st.NextAttempt)).
 		add("FailuresInARow", st.Failures).add("FailureText", text).add("Calendar", v.Folder()).
@@ -171,14 +197,17 @@ type newCalendarSource struct {
 	x               *exchange
 	Mailbox         recipientID        `ps:"Mailbox,mandatory" help:"Whose: name, alias, address, user principal name, GUID or distinguished name."`
 	Name            string             `ps:"Name,mandatory,position=0,notempty" help:"A name that no other source of the mailbox has."`
-	URL             string             `ps:"Url,mandatory,notempty" help:"The address, https or webcal. Its path may be a secret link."`
-	Kind            sourceKind         `ps:"Kind,default=ICalendar" help:"How it is asked: ICalendar is a file that is fetched."`
-	Credential      *object.Credential `ps:"Credential,allownull" help:"User name and password for HTTP Basic. The password is kept encrypted and never shown."`
+	URL             string             `ps:"Url,notempty" help:"The address, https or webcal. Its path may be a secret link. Not needed with Cloud."`
+	Kind            sourceKind         `ps:"Kind,default=ICalendar" help:"How it is asked: ICalendar is a file that is fetched, CalDAV a server with calendars of the owner, Exchange and Graph are servers with the mailbox of the owner."`
+	Method          sourceMethod       `ps:"Method,default=Automatic" help:"By which questions: Automatic takes the best that the server answers."`
+	FindByAddress   bool               `ps:"FindByAddress" help:"CalDAV: the user name is that of a reader of other people's calendars, and the server is asked whose the address of the mailbox is."`
+	Credential      *object.Credential `ps:"Credential,allownull" help:"User name and password. The password is kept encrypted and never shown."`
 	RefreshInterval time.Duration      `ps:"RefreshInterval,notempty" help:"How often it is asked, as 00:05:00: one minute to seven days."`
 	Transparent     bool               `ps:"Transparent" help:"Its events do not count for free/busy."`
 	MaxBytes        int64              `ps:"MaxBytes" help:"How big a file may be, unpacked. The default is 10 MB, the limit 64 MB."`
 	MaxEvents       int32              `ps:"MaxEvents" help:"How many events a file may have. The default is 50000."`
 	Enabled         bool               `ps:"Enabled,default=True" help:"Whether it is asked."`
+	sourceServer
 	controller
 }
 
@@ -200,7 +229,9 @@ func (p *newCalendarSource) Run(ctx context.Context, c *interp.Call) error {
 		Name: p.Name, Kind: string(p.Kind), URL: directory.SecretURL(p.URL), Enabled: p.Enabled, Transparent: p.Transparent,
 		Refresh: p.RefreshInterval, MaxBytes: p.MaxBytes, MaxEvents: int(p.MaxEvents),
 	}
+	v.Method, v.FindByAddress = p.Method.name(), p.FindByAddress
 	k.sourceCredential(&v, p.Credential)
+	p.sourceServer.assign(k, &v)
 	res, err := k.Admin.NewCalendarSource(k.ctx, k.actor, k.Org, r.ID, v)
 	if err != nil {
 		return k.WriteError(k.fail(err))
@@ -241,12 +272,15 @@ type setCalendarSource struct {
 	Identity        identity           `ps:"Identity,mandatory,position=0,pipeline=value|name" help:"Which source: name, mailbox\\name or GUID."`
 	Name            string             `ps:"Name,notempty" help:"A new name."`
 	URL             string             `ps:"Url,notempty" help:"A new address."`
+	Method          sourceMethod       `ps:"Method" help:"By which questions: Automatic takes the best that the server answers."`
+	FindByAddress   bool               `ps:"FindByAddress" help:"CalDAV: the server is asked whose the address of the mailbox is."`
 	Credential      *object.Credential `ps:"Credential,allownull" help:"A new user name and password; $null: nobody signs in."`
 	RefreshInterval time.Duration      `ps:"RefreshInterval,notempty" help:"How often it is asked, as 00:05:00: one minute to seven days."`
 	Transparent     bool               `ps:"Transparent" help:"Its events do not count for free/busy."`
 	MaxBytes        int64              `ps:"MaxBytes" help:"How big a file may be, unpacked."`
 	MaxEvents       int32              `ps:"MaxEvents" help:"How many events a file may have."`
 	Enabled         bool               `ps:"Enabled" help:"Whether it is asked. One that is not has no copy."`
+	sourceServer
 	controller
 }
 
@@ -271,7 +305,10 @@ func (p *setCalendarSource) Run(ctx context.Context, c *interp.Call) error {
 		assign(k, "MaxBytes", &v.MaxBytes, p.MaxBytes)
 		assign(k, "MaxEvents", &v.MaxEvents, int(p.MaxEvents))
 		assign(k, "Enabled", &v.Enabled, p.Enabled)
+		assign(k, "Method", &v.Method, p.Method.name())
+		assign(k, "FindByAddress", &v.FindByAddress, p.FindByAddress)
 		k.sourceCredential(v, p.Credential)
+		p.sourceServer.assign(k, v)
 		return nil
 	})
 	return changed(k, name, res, err)
@@ -351,5 +388,5 @@ func (p *testCalendarSource) Run(ctx context.Context, c *interp.Call) error {
 		result, text = t.Failure, t.Text
 	}
 	return k.Emit(k.bag(calendarSourceTestType).add("Source", name).add("Result", result).add("FailureText", text).
-		add("Events", t.Events).add("Unreadable", t.Unreadable).add("Bytes", t.Bytes).add("Identity", name).add("IsValid", t.Failure == "").add("ObjectState", fresh).Object)
+		add("Events", t.Events).add("Unreadable", t.Unreadable).add("Bytes", t.Bytes).add("Calendars", t.Calendars).add("Methods", listOrNull(t.Methods)).add("Identity", name).add("IsValid", t.Failure == "").add("ObjectState", fresh).Object)
 }

@@ -15,7 +15,7 @@ func (x *exchange) linkedUserCommands() []entry {
 		{in: everywhere, Command: interp.Command{
 			Name: "New-LinkedUser", New: func() interp.Cmdlet { return &newLinkedUser{x: x} }, ShouldProcess: true,
 			Synopsis: "Makes an account that stands for applications.", Description: about + " A new one has none.",
-			Examples: []string{`New-LinkedUser -Name Fabrikam`, `New-ManagementRoleAssignment -Role UserApplication -User Fabrikam`},
+			Examples: []string{`New-LinkedUser -Name Fabrikam`},
 			Links:    []string{"Get-User", "Remove-LinkedUser", "New-ManagementRoleAssignment", "Set-PartnerApplication"},
 		}},
 		{in: everywhere, Command: interp.Command{

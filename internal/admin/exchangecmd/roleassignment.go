@@ -53,7 +53,9 @@ type assignee struct {
 	linked  bool
 }
 
-func assigneeOf(a *directory.Account) *assignee { return &assignee{a.UserName, a.Roles, a.Enabled, false} }
+func assigneeOf(a *directory.Account) *assignee {
+	return &assignee{a.UserName, a.Roles, a.Enabled, false}
+}
 
 func linkedAssignee(u *directory.LinkedUser) *assignee { return &assignee{u.Name, u.Roles, true, true} }
 

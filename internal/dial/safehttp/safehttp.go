@@ -223,12 +223,11 @@ func checkURL(u *url.URL) error {
 }
 
 // Once sends one request by c and follows no redirect: what c.Do does with a
-// CheckRedirect of http.ErrUseLastResponse. c.Timeout counts for a request whose
-// context has no deadline. Do starts a goroutine and a timer of its own for each request
+// CheckRedirect of http.ErrUseLastResponse. Do starts a goroutine and a timer of its own for each request
 // to a transport that is not net/http's.
 func Once(c *http.Client, r *http.Request) (*http.Response, error) {
 	var cancel context.CancelFunc
-	if _, ok := r.Context().Deadline(); !ok && c.Timeout > 0 {
+	if end, ok := r.Context().Deadline(); c.Timeout > 0 && (!ok || time.Until(end) > c.Timeout) { //nolint:forbidigo // deadlines of contexts are by the machine's clock
 		var ctx context.Context
 		ctx, cancel = context.WithTimeout(r.Context(), c.Timeout)
 		r = r.WithContext(ctx)

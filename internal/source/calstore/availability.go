@@ -124,6 +124,7 @@ func (e *edit) putAvailability(o *directory.CalendarObject, a *ical.Availability
 		_, problems = x.Unavailable([]ical.Availability{*a}, yearStart(first), yearStart(first+1))
 	}
 	o.Shadow, o.Availability, o.Series, o.From = true, true, true, time.Unix(0, 0).UTC()
+	e.renamed(was, o)
 	e.counted(o.Folder, was == nil)
 	e.put = append(e.put, o)
 	e.available = true

@@ -52,6 +52,10 @@ type Store interface {
 	CalendarUnreadable(ctx context.Context, org directory.OrgID, mailbox string) (int, error)
 	// CalendarFolders are those of which something is known.
 	CalendarFolders(ctx context.Context, org directory.OrgID, mailbox string) ([]directory.CalendarFolder, error)
+	// CalendarChanges are at most limit objects of a folder that changed or went away
+	// after since, in order, and the position after them; more: there may be more of
+	// them. A since that is not known is directory.ErrCalendarPosition.
+	CalendarChanges(ctx context.Context, org directory.OrgID, mailbox, folder string, since directory.CalendarPosition, limit int) (list []directory.CalendarNews, next directory.CalendarPosition, more bool, err error)
 	// CalendarMark is another number, never 0, whenever the calendar may have
 	// changed. It does not wait.
 	CalendarMark(org directory.OrgID, mailbox string) uint64
@@ -210,7 +214,7 @@ func (c *Calendars) AppendBusyKnown(iv []freebusy.Interval, org directory.OrgID,
 				return iv, false
 			}
 		}
-		first, last := max(0, monthOf(w.Start)), max(0, monthOf(w.End.Add(-1)))
+		first, last := monthsOf(w)
 		for n := first; n <= last; n++ {
 			if !cal.has(n) {
 				return iv, false
@@ -227,7 +231,7 @@ func (c *Calendars) AppendBusyKnown(iv []freebusy.Interval, org directory.OrgID,
 }
 
 func (c *Calendars) busy(ctx context.Context, k key, mailbox *directory.Recipient, w freebusy.Window, details bool) ([]freebusy.Interval, error) {
-	first, last := max(0, monthOf(w.Start)), max(0, monthOf(w.End.Add(-1)))
+	first, last := monthsOf(w)
 	for range maxTries {
 		cal, err := c.calendar(ctx, k)
 		if err != nil {
@@ -326,6 +330,17 @@ func (c *Calendars) load(ctx context.Context, k key, cal *calendar, first, last 
 		cal.mark.Store(0)
 		return nil, directory.ErrCalendarChanged
 	}
+	more, err := cal.with(rows, first, last, lo, hi)
+	if err != nil {
+		return nil, err
+	}
+	c.replace(k, cal, more)
+	return more, nil
+}
+
+// with returns cal with the months lo..hi, which rows say all of; of those that it
+// has already, those of first..last stay.
+func (cal *calendar) with(rows []directory.CalendarMonth, first, last, lo, hi int) (*calendar, error) {
 	more := &calendar{state: cal.state, months: make(map[int]*month, len(cal.months)+hi-lo+2)}
 	more.mark.Store(cal.mark.Load())
 	// A mailbox that is asked for its whole life does not stay in memory whole.
@@ -365,7 +380,6 @@ func (c *Calendars) load(ctx context.Context, k key, cal *calendar, first, last 
 	for _, p := range patches {
 		more.patchEntries += p.entries()
 	}
-	c.replace(k, cal, more)
 	return more, nil
 }
 

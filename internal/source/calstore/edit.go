@@ -32,6 +32,7 @@ type edit struct {
 	base    int64
 	state   directory.CalendarState // as it will be
 	gone    []directory.CalendarPlace
+	left    []directory.CalendarGone // those of gone that leave their folder
 	put     []*directory.CalendarObject
 	written func(n int)        // told how many of put are written; nil: nobody
 	drop    map[objectKey]bool // whose occurrences go away
@@ -229,7 +230,7 @@ func (e *edit) expand(o *directory.CalendarObject, g *ical.Group, years []int) (
 
 // commit writes the edit in one transaction.
 func (e *edit) commit(ctx context.Context, record *directory.CalendarImport) error {
-	c := directory.CalendarChange{Import: record, Delete: e.gone, DropFolder: e.dropped, Put: func(yield func(*directory.CalendarObject) bool) {
+	c := directory.CalendarChange{Import: record, Delete: e.gone, Gone: e.left, DropFolder: e.dropped, Put: func(yield func(*directory.CalendarObject) bool) {
 		for i, o := range e.put {
 			if !yield(o) {
 				return
@@ -350,11 +351,13 @@ func (e *edit) rewrite(ctx context.Context, c *directory.CalendarChange, old, no
 		}
 	}
 	for n := range months {
+		all := e.add[n]
 		for _, o := range added(nil, patches, n) {
 			if !e.drop[o.object] {
-				e.add[n] = append(e.add[n], o)
+				all = append(all, o)
 			}
 		}
+		e.add[n] = all // though it be empty: what is in memory of the month is not
 	}
 	total := 0
 	now.months = maps.Clone(old.months)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -74,26 +75,48 @@ func (c *Calendars) Folders(ctx context.Context, mailbox *directory.Recipient) (
 // SetFolder makes a calendar where there is none of the name, and says whether
 // its events count. created reports which it was.
 func (c *Calendars) SetFolder(ctx context.Context, mailbox *directory.Recipient, name string, transparent bool) (created bool, err error) {
-	if name, err = Folder(name); err != nil {
-		return false, err
+	err = c.EditFolder(ctx, mailbox, name, func(f *directory.CalendarFolder, isNew bool) error {
+		created, f.Transparent = isNew, transparent
+		return nil
+	})
+	return created && err == nil, err
+}
+
+// EditFolder lets fn change the Properties of a calendar, and whether it is
+// Transparent; created: there was none of the name. fn may be called again. Its
+// error is returned, and nothing is changed then.
+func (c *Calendars) EditFolder(ctx context.Context, mailbox *directory.Recipient, name string, fn func(f *directory.CalendarFolder, created bool) error) error {
+	name, err := Folder(name)
+	if err != nil {
+		return err
 	}
 	err = c.changeReady(ctx, mailbox, func(e *edit) (*directory.CalendarImport, error) {
-		f := e.folders[name]
-		created = f == nil
-		if f != nil && f.Transparent == transparent {
-			return nil, errNothing
+		was := e.folders[name]
+		next := directory.CalendarFolder{Name: name}
+		if was != nil {
+			next = *was
+			next.Properties = maps.Clone(was.Properties)
 		}
-		if f, err = e.folder(name); err != nil {
+		if err := fn(&next, was == nil); err != nil {
 			return nil, err
 		}
-		f.Transparent = transparent
-		e.touched[name] = true
+		if was != nil && was.Transparent == next.Transparent && maps.Equal(was.Properties, next.Properties) {
+			return nil, errNothing
+		}
+		f, err := e.folder(name)
+		if err != nil {
+			return nil, err
+		}
+		counts := f.Transparent == next.Transparent
+		if f.Transparent, f.Properties = next.Transparent, next.Properties; counts {
+			return nil, nil
+		}
 		return nil, e.resettle(ctx, name, false)
 	})
 	if err != nil {
-		return false, fmt.Errorf("set calendar %q of %s: %w", name, mailbox.Primary, err)
+		return fmt.Errorf("set calendar %q of %s: %w", name, mailbox.Primary, err)
 	}
-	return created, nil
+	return nil
 }
 
 // DeleteFolder deletes a calendar with its objects. One that is not there is
@@ -209,6 +232,15 @@ func (e *edit) deleted(o *directory.CalendarObject) {
 	e.folders[o.Folder].Objects--
 	e.state.Objects--
 	e.gone = append(e.gone, placeOf(o))
+	e.left = append(e.left, directory.CalendarGone{Folder: o.Folder, UID: o.UID, Name: o.Name})
+}
+
+// renamed notes that an object takes the place of another one of its folder, which
+// may have had another name.
+func (e *edit) renamed(was, o *directory.CalendarObject) {
+	if was != nil && was.Name != o.Name {
+		e.left = append(e.left, directory.CalendarGone{Folder: was.Folder, UID: was.UID, Name: was.Name})
+	}
 }
 
 func placeOf(o *directory.CalendarObject) directory.CalendarPlace {
@@ -289,6 +321,7 @@ func (e *edit) settle(ctx context.Context, before, after []*directory.CalendarOb
 		if o == was && o.Shadow == shadow {
 			continue
 		}
+		e.renamed(was, o)
 		if was != nil && was.Shadow != shadow {
 			e.gone = append(e.gone, placeOf(was))
 		}

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"time"
 
 	"busybridge/internal/directory"
 	"busybridge/internal/spec/ical"
@@ -30,11 +31,19 @@ var (
 	ErrObjectName   = errors.New("not an object name")
 )
 
+// A UIDConflictError is an ErrUIDConflict with the name of the object that has the UID.
+type UIDConflictError struct{ Name string }
+
+func (e *UIDConflictError) Error() string { return fmt.Sprintf("%v: %s", ErrUIDConflict, e.Name) }
+
+func (e *UIDConflictError) Unwrap() error { return ErrUIDConflict }
+
 // A Condition is what a caller wants to be so before it changes an object.
 type Condition struct {
 	ETag   string // the object is there with this ETag; "": not asked
 	Exists bool   // the object is there (If-Match: *)
 	Absent bool   // no object is there (If-None-Match: *)
+	Folder bool   // the folder is there; else it is directory.ErrNotFound
 }
 
 func (c Condition) check(o *directory.CalendarObject) error {
@@ -122,6 +131,9 @@ func (c *Calendars) putObject(ctx context.Context, mailbox *directory.Recipient,
 		if err := checkUID(o.UID); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrObject, err)
 		}
+		if cond.Folder && e.folders[folder] == nil {
+			return nil, fmt.Errorf("calendar %q: %w", folder, directory.ErrNotFound)
+		}
 		was, err := e.named(ctx, folder, name)
 		if err != nil {
 			return nil, err
@@ -136,10 +148,10 @@ func (c *Calendars) putObject(ctx context.Context, mailbox *directory.Recipient,
 		if uid, made := uidOfName(name); !made {
 			o.Name = name
 		} else if uid != o.UID {
-			return nil, fmt.Errorf("%w: %s", ErrUIDConflict, name)
+			return nil, &UIDConflictError{name}
 		}
 		if same := in(folder, all[o.UID]); same != nil && ObjectName(same) != name || was != nil && (was.UID != o.UID || was.Availability != o.Availability) {
-			return nil, fmt.Errorf("%w: %s", ErrUIDConflict, ObjectName(cmpOr(same, was)))
+			return nil, &UIDConflictError{ObjectName(cmpOr(same, was))}
 		}
 		if was != nil && was.Digest == o.Digest && was.Name == o.Name {
 			r = PutResult{ETag: ETag(was)}
@@ -256,13 +268,34 @@ func (c *Calendars) Object(ctx context.Context, mailbox *directory.Recipient, fo
 // Objects yields what a folder has, without the texts: see ObjectName, ETag and
 // CalendarObject.Version.
 func (c *Calendars) Objects(ctx context.Context, mailbox *directory.Recipient, folder string) iter.Seq2[*directory.CalendarObject, error] {
+	return c.objectsOf(ctx, mailbox, folder, directory.CalendarFilter{})
+}
+
+// ObjectsWithin yields what a folder has, with the texts, but for most of the
+// objects that have no occurrence in [from, to): who needs to know looks himself.
+// A zero time is no bound.
+func (c *Calendars) ObjectsWithin(ctx context.Context, mailbox *directory.Recipient, folder string, from, to time.Time) iter.Seq2[*directory.CalendarObject, error] {
+	// The times of shadows may be those of another zone of the mailbox.
+	const slack = 48 * time.Hour
+	f := directory.CalendarFilter{Text: true, Timeless: true}
+	if !from.IsZero() {
+		f.From = from.Add(-slack)
+	}
+	if !to.IsZero() {
+		f.To = to.Add(slack)
+	}
+	return c.objectsOf(ctx, mailbox, folder, f)
+}
+
+func (c *Calendars) objectsOf(ctx context.Context, mailbox *directory.Recipient, folder string, f directory.CalendarFilter) iter.Seq2[*directory.CalendarObject, error] {
 	return func(yield func(*directory.CalendarObject, error) bool) {
 		folder, err := Folder(folder)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		for o, err := range c.Store.CalendarObjects(ctx, mailbox.Org, mailbox.ID, directory.CalendarFilter{Shadows: true, Folder: &folder}) {
+		f.Shadows, f.Folder = true, &folder
+		for o, err := range c.Store.CalendarObjects(ctx, mailbox.Org, mailbox.ID, f) {
 			if !yield(o, err) || err != nil {
 				return
 			}

@@ -37,6 +37,17 @@ type Family struct {
 	New func(t testing.TB, zone, text string) (Source, *directory.Recipient)
 	// TimesOnly: the source learns no details, as from a free/busy report.
 	TimesOnly bool
+	// NoFlags: of details it learns subject, location and privacy. HidesPrivate: of
+	// what is private it learns that it is.
+	NoFlags, HidesPrivate bool
+	// Known is what it knows, around Now; the rest of time is without data. Zero: it
+	// knows all.
+	Known freebusy.Window
+}
+
+// knows reports whether the source knows all of w.
+func (f Family) knows(w freebusy.Window) bool {
+	return f.Known == freebusy.Window{} || !w.Start.Before(f.Known.Start) && !w.End.After(f.Known.End)
 }
 
 // Calendar is a VCALENDAR with components, each given by its lines.
@@ -154,6 +165,9 @@ func span(subject, start, end string) string {
 // Run runs every test, each with a source of its own.
 func Run(t *testing.T, f Family) {
 	for _, tt := range cases {
+		if !f.knows(window(t, tt.window)) {
+			continue
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s, mailbox := f.New(t, cmp.Or(tt.zone, "UTC"), Calendar(tt.events...))
@@ -173,6 +187,9 @@ func Run(t *testing.T, f Family) {
 	t.Run("an empty window has no entries", f.emptyWindow)
 	t.Run("every window agrees with a walk over all events", f.random)
 	t.Run("questions at the same time", f.concurrent)
+	if f.Known != (freebusy.Window{}) {
+		t.Run("what is not known is not free", f.unknown)
+	}
 	t.Run("a context that is done ends the question", f.canceled)
 	if !f.TimesOnly {
 		t.Run("details", f.details)
@@ -232,6 +249,30 @@ func (f Family) random(t *testing.T) {
 	}
 }
 
+func (f Family) unknown(t *testing.T) {
+	t.Parallel()
+	s, mailbox := f.New(t, "UTC", Calendar(Event("d", "SUMMARY:daily", "DTSTART:20200101T090000Z", "DTEND:20200101T093000Z", "RRULE:FREQ=DAILY")))
+	const slot = 12 * time.Hour
+	for _, tt := range []struct {
+		name string
+		at   time.Time
+		want string // of two days
+	}{
+		{"the first day that is known", f.Known.Start, "2020"},
+		{"around the first instant", f.Known.Start.Add(-24 * time.Hour), "4420"},
+		{"around the last instant", f.Known.End.Add(-24 * time.Hour), "2044"},
+		{"before", f.Known.Start.Add(-48 * time.Hour), "4444"},
+		{"behind", f.Known.End, "4444"},
+		{"long before", Now.AddDate(-20, 0, 0), "4444"},
+		{"far ahead", Now.AddDate(40, 0, 0), "4444"},
+	} {
+		w := freebusy.Window{Start: tt.at, End: tt.at.Add(4 * slot)}
+		if got := freebusy.Merge(w, slot, ask(t, s, mailbox, w)); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
 func (f Family) concurrent(t *testing.T) {
 	t.Parallel()
 	s, mailbox := f.New(t, "UTC", Calendar(Event("d", "SUMMARY:daily", "DTSTART:20200101T090000Z", "DTEND:20200101T093000Z", "RRULE:FREQ=DAILY")))
@@ -240,6 +281,10 @@ func (f Family) concurrent(t *testing.T) {
 		wg.Go(func() {
 			for year := 2020 + i%4; year < 2036; year += 3 {
 				w := freebusy.Window{Start: time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC), End: time.Date(year, 6, 8, 0, 0, 0, 0, time.UTC)}
+				if !f.knows(w) {
+					w.Start = f.Known.Start.AddDate(0, 0, 7*(year-2020))
+					w.End = w.Start.AddDate(0, 0, 7)
+				}
 				got, err := s.Busy(t.Context(), mailbox.Org, mailbox, w, true)
 				if err != nil || len(got) != 7 {
 					t.Errorf("%v: %d entries, %v; want 7", w.Start, len(got), err)
@@ -285,6 +330,15 @@ func (f Family) details(t *testing.T) {
 		{Subject: "Budget, again", Location: "R1", Meeting: true, Reminder: true, Private: true},
 		{Subject: "series", Recurring: true},
 		{Subject: "other", Recurring: true, Exception: true},
+	}
+	for i := range want {
+		d := &want[i]
+		if f.HidesPrivate && d.Private {
+			d.Subject, d.Location = "", ""
+		}
+		if f.NoFlags {
+			*d = freebusy.Detail{Subject: d.Subject, Location: d.Location, Private: d.Private}
+		}
 	}
 	if d := gocmp.Diff(want, details); d != "" {
 		t.Errorf("details (-want +got):\n%s", d)

@@ -43,6 +43,10 @@ type Copies interface {
 	ReplaceFolder(ctx context.Context, mailbox *directory.Recipient, folder string, text []byte, maxEvents int) (directory.ImportSummary, error)
 	// DeleteFolder is directory.ErrNotFound where there is none.
 	DeleteFolder(ctx context.Context, mailbox *directory.Recipient, name string) error
+	Folders(ctx context.Context, mailbox *directory.Recipient) ([]directory.CalendarFolder, error)
+	// Resources are the ETags of what ApplyDelta put into a folder, by name.
+	Resources(ctx context.Context, mailbox *directory.Recipient, folder string) (map[string]string, error)
+	ApplyDelta(ctx context.Context, mailbox *directory.Recipient, folder string, delta *directory.CalendarDelta, maxEvents int) (directory.DeltaSummary, error)
 }
 
 // A Fetcher asks one kind of source for what it holds.
@@ -57,6 +61,10 @@ type Result struct {
 	NotModified        bool   // since what was known; nothing else is set then
 	Text               []byte // iCalendar, all of it
 	ETag, LastModified string
+	// Method and what time Text is about, of a server that is asked about a mailbox.
+	Method   string
+	From, To time.Time
+	around   int // of the events of Text are time without data
 }
 
 // Failures beside those of safehttp.
@@ -65,15 +73,18 @@ const (
 	FailureKind    = "KindNotKnown"  // of a source that a newer program made
 	FailureCopy    = "CopyFailed"    // what came could not be kept
 	FailureEvents  = "TooManyEvents" //
+	FailureFolders = "TooManyCalendars"
 )
 
 // Config of a Syncer.
 type Config struct {
-	Store    Store              // required
-	Copies   Copies             // required
-	Fetchers map[string]Fetcher // required; by CalendarSource.Kind
-	Now      func() time.Time   // required
-	Log      *slog.Logger       // required
+	Store  Store  // required
+	Copies Copies // required
+	// Fetchers and Followers ask the kinds of sources, by CalendarSource.Kind. Required: Fetchers.
+	Fetchers  map[string]Fetcher
+	Followers map[string]Follower
+	Now       func() time.Time // required
+	Log       *slog.Logger     // required
 	// Ticks wake Run; required.
 	Ticks func(every time.Duration) (c <-chan time.Time, stop func())
 	// CopyFailure names why Copies refuse what a source holds; "": FailureCopy. Required.
@@ -278,37 +289,47 @@ func (s *Syncer) Update(ctx context.Context, v *directory.CalendarSource) error 
 
 // Test asks the source and keeps nothing.
 func (s *Syncer) Test(ctx context.Context, v *directory.CalendarSource) directory.CalendarSourceTest {
-	text, err := s.fetchAll(ctx, v)
+	if f := s.Followers[v.Kind]; f != nil {
+		return s.testCalendars(ctx, v, f)
+	}
+	res, err := s.fetchAll(ctx, v)
 	if err != nil {
 		f := s.failure(err)
 		return directory.CalendarSourceTest{Failure: f.name, Text: f.text}
 	}
-	t := directory.CalendarSourceTest{Bytes: int64(len(text))}
-	cal, problems, err := ical.Parse(text, ical.Limits{Bytes: int(v.MaxBytes)})
-	if err != nil {
-		t.Failure, t.Text = string(safehttp.FaultContent), err.Error()
-		return t
+	t := directory.CalendarSourceTest{Events: -res.around}
+	if res.Method != "" {
+		t.Methods = []string{res.Method}
 	}
-	t.Unreadable = len(problems)
+	if err := count(&t, res.Text, int(v.MaxBytes)); err != nil {
+		t.Failure, t.Text = string(safehttp.FaultContent), err.Error()
+	}
+	return t
+}
+
+// count adds what a text holds.
+func count(t *directory.CalendarSourceTest, text []byte, limit int) error {
+	t.Bytes += int64(len(text))
+	cal, problems, err := ical.Parse(text, ical.Limits{Bytes: limit})
+	if err != nil {
+		return err
+	}
+	t.Unreadable += len(problems)
 	for _, g := range ical.Groups(cal) {
 		t.Events += len(g.Overrides)
 		if g.Master != nil {
 			t.Events++
 		}
 	}
-	return t
+	return nil
 }
 
-func (s *Syncer) fetchAll(ctx context.Context, v *directory.CalendarSource) ([]byte, error) {
+func (s *Syncer) fetchAll(ctx context.Context, v *directory.CalendarSource) (*Result, error) {
 	f, err := s.fetcher(v)
 	if err != nil {
 		return nil, err
 	}
-	res, err := f.Fetch(ctx, v, directory.CalendarSourceState{})
-	if err != nil {
-		return nil, err
-	}
-	return res.Text, nil
+	return f.Fetch(ctx, v, directory.CalendarSourceState{})
 }
 
 // attempt brings the copy up to date, and v.State with it.
@@ -330,6 +351,10 @@ func (s *Syncer) attempt(ctx context.Context, v *directory.CalendarSource) {
 		st.NextAttempt = now.Add(jitter(v, now, v.Refresh))
 	default:
 		f := s.failure(err)
+		if next.Calendars != nil { // some were read
+			next.LastSuccess, next.Failures = st.LastSuccess, st.Failures
+			*st = next
+		}
 		st.LastAttempt, st.Failure, st.Text = now, f.name, f.text
 		st.Failures++
 		st.NextAttempt = now.Add(max(jitter(v, now, backOff(v.Refresh, st.Failures)), f.retryAfter))
@@ -361,7 +386,7 @@ func (s *Syncer) check(ctx context.Context, v *directory.CalendarSource, mailbox
 	is, err := s.Store.CalendarSource(ctx, v.Org, v.ID)
 	switch {
 	case errors.Is(err, directory.ErrNotFound) || err == nil && (is.Removed || !is.Enabled):
-		if err := s.Copies.DeleteFolder(ctx, mailbox, v.Folder()); err != nil && !errors.Is(err, directory.ErrNotFound) {
+		if err := s.drop(ctx, v, mailbox, nil); err != nil {
 			return err
 		}
 		return errChanged
@@ -381,7 +406,7 @@ func (s *Syncer) follow(ctx context.Context, v *directory.CalendarSource) (next 
 	switch {
 	case v.Removed || !v.Enabled:
 		if err == nil {
-			err = s.Copies.DeleteFolder(ctx, mailbox, v.Folder())
+			err = s.drop(ctx, v, mailbox, nil)
 		}
 		if errors.Is(err, directory.ErrNotFound) {
 			err = nil
@@ -391,6 +416,9 @@ func (s *Syncer) follow(ctx context.Context, v *directory.CalendarSource) (next 
 		return next, &failed{name: FailureMailbox, text: "there is no mailbox to copy into"}
 	case err != nil:
 		return next, err
+	}
+	if f := s.Followers[v.Kind]; f != nil {
+		return s.followCalendars(ctx, v, mailbox, f)
 	}
 	f, err := s.fetcher(v)
 	if err != nil {
@@ -416,16 +444,16 @@ func (s *Syncer) follow(ctx context.Context, v *directory.CalendarSource) (next 
 		return next, err
 	}
 	next.ETag, next.LastModified, next.Bytes = res.ETag, res.LastModified, int64(len(res.Text))
+	next.Method, next.From, next.To = res.Method, res.From, res.To
 	digest := digestOf(res.Text)
 	if digest == next.Digest {
 		return next, nil
 	}
-	select {
-	case <-s.copying:
-		defer func() { s.copying <- struct{}{} }()
-	case <-ctx.Done():
-		return next, context.Cause(ctx)
+	done, err := s.turn(ctx)
+	if err != nil {
+		return next, err
 	}
+	defer done()
 	// Whoever changed it since waits here for its turn.
 	if err := s.check(ctx, v, mailbox); err != nil {
 		return next, err
@@ -434,8 +462,18 @@ func (s *Syncer) follow(ctx context.Context, v *directory.CalendarSource) (next 
 	if err != nil {
 		return next, err
 	}
-	next.Digest, next.Events, next.Unreadable = digest, sum.Events, unreadable(&sum)
+	next.Digest, next.Events, next.Unreadable = digest, sum.Events-res.around, unreadable(&sum)
 	return next, nil
+}
+
+// turn waits until nobody else copies.
+func (s *Syncer) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case <-s.copying:
+		return func() { s.copying <- struct{}{} }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func (s *Syncer) fetcher(v *directory.CalendarSource) (Fetcher, error) {

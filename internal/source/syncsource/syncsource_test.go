@@ -408,7 +408,7 @@ func TestSettings(t *testing.T) {
 	asked := w.requests.Load()
 	w.wait(240 * time.Hour)
 	w.Pass(t.Context())
-	if got := w.is(v); w.requests.Load() != asked || got.Condition() != directory.SourceDisabled || got.State != (directory.CalendarSourceState{}) {
+	if got := w.is(v); w.requests.Load() != asked || got.Condition() != directory.SourceDisabled || !cmp.Equal(got.State, directory.CalendarSourceState{}) {
 		t.Errorf("disabled: %d requests, %+v", w.requests.Load()-asked, got.State)
 	}
 	change("enabled", func(v *directory.CalendarSource) { v.Enabled = true }, "a")

@@ -23,6 +23,7 @@ const (
 	Busy             Status = "Busy"
 	OOF              Status = "OOF"
 	WorkingElsewhere Status = "WorkingElsewhere"
+	NoData           Status = "NoData" // written by us alone, for times that a copy knows nothing of
 )
 
 // An Instance is one occurrence of an event, whole: Start < End, both UTC.
@@ -41,6 +42,11 @@ type Instance struct {
 	Exception         bool // was changed within its series
 	Reminder          bool
 	Private           bool
+
+	// Of an Expander that wants All: what describes it, and the start that it has by
+	// the rule of its series.
+	Component *Component
+	By        time.Time
 }
 
 // An Expander finds instances of events. Its methods may be called at once by
@@ -54,6 +60,9 @@ type Expander struct {
 	// MaxInstances bounds the instances of one group; 0: 100,000. A series with
 	// more is left out, with a Problem.
 	MaxInstances int
+	// All asks for what is cancelled or declined, too, and for what takes no time,
+	// which overlaps a span that has its start (RFC 4791 9.9).
+	All bool
 }
 
 // Expand returns the instances of g that overlap [from, to), sorted by start.
@@ -377,6 +386,8 @@ func (r *reader) describe(c *Component) (i Instance, hidden bool) {
 		i.Status = OOF
 	case "WORKINGELSEWHERE":
 		i.Status = WorkingElsewhere
+	case "NODATA":
+		i.Status = NoData
 	default:
 		switch {
 		case i.Transparent:
@@ -642,18 +653,26 @@ func (r *reader) override(s *series, c *Component) {
 // expand finds the instances that overlap [from, to).
 func (r *reader) expand(s *series, from, to int64) []Instance {
 	var list []Instance
-	add := func(e *event, m moment, o occurrence) {
+	add := func(e *event, m moment, o occurrence, by int64) {
 		end := m.end(o)
-		if e.hidden || o.utc >= end || o.utc >= to || end <= from {
+		outside := e.hidden || o.utc >= end || o.utc >= to || end <= from
+		if r.x.All {
+			end = max(end, o.utc)
+			outside = o.utc >= to || end <= from && (o.utc < end || end < from)
+		}
+		if outside {
 			return
 		}
 		i := e.instance
 		i.Start, i.End = time.Unix(o.utc, 0).UTC(), time.Unix(end, 0).UTC()
 		i.Recurring = s.recurring
+		if r.x.All {
+			i.Component, i.By = e.c, time.Unix(by, 0).UTC()
+		}
 		list = append(list, i)
 	}
 	for _, o := range s.overrides {
-		add(o, o.start, o.start.lasting(o.length))
+		add(o, o.start, o.start.lasting(o.length), o.id.utc())
 	}
 	if s.master == nil {
 		return list
@@ -674,12 +693,12 @@ func (r *reader) expand(s *series, from, to int64) []Instance {
 		key := s.master.start.key(o)
 		n := sort.Search(len(s.future), func(i int) bool { return s.future[i].from > key })
 		if n == 0 {
-			add(s.master, s.master.start, o)
+			add(s.master, s.master.start, o, o.utc)
 			continue
 		}
 		e := s.future[n-1]
 		wall := o.wall + e.move
-		add(e, moment{form: e.start.form, zone: e.clock}, occurrence{wall: wall, utc: e.clock.utc(wall), length: e.length})
+		add(e, moment{form: e.start.form, zone: e.clock}, occurrence{wall: wall, utc: e.clock.utc(wall), length: e.length}, o.utc)
 	}
 	return list
 }

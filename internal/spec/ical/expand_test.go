@@ -145,6 +145,7 @@ func TestStatus(t *testing.T) {
 		{"Exchange says free", []string{"X-MICROSOFT-CDO-BUSYSTATUS:FREE"}, "Free"},
 		{"Exchange says out", []string{"STATUS:TENTATIVE", "X-MICROSOFT-CDO-BUSYSTATUS:OOF"}, "OOF"},
 		{"Exchange over TRANSP", []string{"TRANSP:TRANSPARENT", "X-MICROSOFT-CDO-BUSYSTATUS:WORKINGELSEWHERE"}, "WorkingElsewhere"},
+		{"a copy says that it does not know", []string{"X-MICROSOFT-CDO-BUSYSTATUS:NODATA"}, "NoData"},
 		{"Exchange says what nobody knows", []string{"X-MICROSOFT-CDO-BUSYSTATUS:ELSE"}, "Busy"},
 		{"declined", []string{"ATTENDEE;PARTSTAT=DECLINED:mailto:Bob@Contoso.com"}, ""},
 		{"declined, though Exchange says busy", []string{"ATTENDEE;PARTSTAT=DECLINED:mailto:bob@contoso.com", "X-MICROSOFT-CDO-BUSYSTATUS:BUSY"}, ""},
@@ -467,6 +468,56 @@ func BenchmarkExpand60Days(b *testing.B) {
 		}
 		if n == 0 {
 			b.Fatal("no instances")
+		}
+	}
+}
+
+// What a search finds, beside what takes time.
+func TestExpandAll(t *testing.T) {
+	text := "BEGIN:VCALENDAR\r\n" +
+		"BEGIN:VEVENT\r\nUID:s\r\nDTSTART:20260310T090000Z\r\nDTEND:20260310T100000Z\r\nRRULE:FREQ=DAILY;COUNT=3\r\nEND:VEVENT\r\n" +
+		"BEGIN:VEVENT\r\nUID:s\r\nRECURRENCE-ID:20260311T090000Z\r\nDTSTART:20260311T150000Z\r\nDURATION:PT1H\r\nEND:VEVENT\r\n" +
+		"BEGIN:VEVENT\r\nUID:c\r\nDTSTART:20260310T120000Z\r\nDTEND:20260310T130000Z\r\nSTATUS:CANCELLED\r\nEND:VEVENT\r\n" +
+		"BEGIN:VEVENT\r\nUID:z\r\nDTSTART:20260310T120000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+	cal, _, err := ical.Parse([]byte(text), ical.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(s string) time.Time {
+		when, err := time.Parse("20060102T1504", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return when
+	}
+	for _, tt := range []struct{ from, to, all, busy string }{
+		{"20260310T0000", "20260312T0000", "s by 10T09, s by 11T09, c by 10T12, z by 10T12", "s, s"},
+		{"20260310T1200", "20260310T1201", "c by 10T12, z by 10T12", ""},
+		{"20260310T1100", "20260310T1200", "", ""},
+		{"20260310T1201", "20260310T1300", "c by 10T12", ""},
+		{"20260310T1300", "20260310T1400", "", ""},
+	} {
+		var all, busy []string
+		for _, g := range ical.Groups(cal) {
+			x := ical.Expander{All: true}
+			list, _ := x.Expand(&g, at(tt.from), at(tt.to))
+			for _, in := range list {
+				if in.Component == nil || in.Component.Name != "VEVENT" {
+					t.Errorf("%s has no component", in.UID)
+				}
+				all = append(all, in.UID+" by "+in.By.Format("02T15"))
+			}
+			x.All = false
+			list, _ = x.Expand(&g, at(tt.from), at(tt.to))
+			for _, in := range list {
+				busy = append(busy, in.UID)
+			}
+		}
+		if got := strings.Join(all, ", "); got != tt.all {
+			t.Errorf("%s to %s: %s, want %s", tt.from, tt.to, got, tt.all)
+		}
+		if got := strings.Join(busy, ", "); got != tt.busy {
+			t.Errorf("%s to %s: busy %s, want %s", tt.from, tt.to, got, tt.busy)
 		}
 	}
 }

@@ -31,11 +31,18 @@ var fbTypes = map[Status]string{
 	Free: "FREE", WorkingElsewhere: "FREE", Tentative: "BUSY-TENTATIVE", Busy: "BUSY", OOF: "BUSY-UNAVAILABLE",
 }
 
-// AppendFreeBusy appends a VCALENDAR with a VFREEBUSY for each of list.
+// AppendFreeBusy appends a VCALENDAR with a VFREEBUSY for each of list, which is
+// published.
 func AppendFreeBusy(b []byte, list ...FreeBusy) []byte {
-	cal := Component{Name: "VCALENDAR", Properties: []Property{
-		{Name: "VERSION", Value: "2.0"}, {Name: "PRODID", Value: prodID}, {Name: "METHOD", Value: "PUBLISH"},
-	}}
+	return AppendFreeBusyMethod(b, "PUBLISH", list...)
+}
+
+// AppendFreeBusyMethod is AppendFreeBusy with another METHOD; "": none.
+func AppendFreeBusyMethod(b []byte, method string, list ...FreeBusy) []byte {
+	cal := Component{Name: "VCALENDAR", Properties: []Property{{Name: "VERSION", Value: "2.0"}, {Name: "PRODID", Value: prodID}}}
+	if method != "" {
+		cal.Properties = append(cal.Properties, Property{Name: "METHOD", Value: method})
+	}
 	for _, fb := range list {
 		c := &Component{Name: "VFREEBUSY"}
 		add := func(name, value string, params ...Param) {

@@ -16,7 +16,7 @@ LABFLAGS  ?=
 build_go = CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 go_tool  = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help build demo lab test race lint fmt fmt-check vet tidy-check generate generate-zones generate-check bench fuzz vuln clean
+.PHONY: help build demo lab test race lint fmt fmt-check vet tidy-check generate generate-zones generate-check bench fuzz vuln deb test-deb clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "%-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,12 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 vuln: ## known vulnerabilities in what is linked; needs the network
 	@echo "govulncheck asks the Go vulnerability database: this needs the network."
 	$(go_tool) govulncheck ./...
+
+deb: build ## build the Debian package in bin/ (needs dpkg-deb)
+	packaging/deb.sh bin/busybridge '$(VERSION)' bin
+
+test-deb: build ## build, install, try, remove and purge the Debian package here (needs root and Debian)
+	packaging/test-deb.sh bin/busybridge
 
 clean: ## remove what was built and installed here
 	rm -rf bin lab clients/node/node_modules tools/cldr/node_modules

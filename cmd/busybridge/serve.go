@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,24 +24,35 @@ func (e *env) serveCommand() *cobra.Command {
 		Long: `Runs one node of a deployment until it is interrupted: Autodiscover and Exchange
 Web Services of the organizations in its store, the authorization server, or
 both, and health and metrics on a listener of their own. Logs go to standard
-error. A first organization is made with: busybridge setup`,
+error. A first organization is made with: busybridge setup
+
+SIGHUP reads the configuration and the certificate again; what needs a restart is
+said in the log. SIGTERM and an interrupt drain the node: see drain in the
+configuration.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(file, os.Environ())
+			load := func() (*config.Config, error) {
+				cfg, err := config.Load(file, os.Environ())
+				if err == nil && e.verbose {
+					cfg.Log.Level = "debug"
+				}
+				return cfg, err
+			}
+			cfg, err := load()
 			if err != nil {
 				return err
 			}
-			if e.verbose {
-				cfg.Log.Level = "debug"
-			}
-			log, err := app.NewLogger(cfg.Log, e.stderr)
+			log, level, err := app.NewLogger(cfg.Log, e.stderr)
 			if err != nil {
 				return err
 			}
 			for _, p := range cfg.Problems() {
 				log.Warn("configuration", "problem", p.String())
 			}
-			return app.Serve(cmd.Context(), cfg, log, shell.Runspaces)
+			reload := make(chan os.Signal, 1)
+			signal.Notify(reload, syscall.SIGHUP)
+			defer signal.Stop(reload)
+			return app.Serve(cmd.Context(), cfg, log, shell.Runspaces, app.Reload{Asked: reload, Load: load, Level: level})
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", defaultConfig, "configuration file")

@@ -26,6 +26,7 @@ import (
 	"busybridge/internal/serve/apiserver"
 	"busybridge/internal/serve/authorityserver"
 	"busybridge/internal/serve/autodiscoverserver"
+	"busybridge/internal/serve/caldavserver"
 	"busybridge/internal/serve/callers"
 	"busybridge/internal/serve/ewsserver"
 	"busybridge/internal/serve/freebusyserver"
@@ -36,7 +37,7 @@ import (
 	"busybridge/internal/source/peersource"
 	"busybridge/internal/source/syncsource"
 	"busybridge/internal/spec/smtpaddr"
-	"busybridge/internal/store/sqlitestore"
+	"busybridge/internal/store/sqlstore"
 	"busybridge/internal/trust"
 )
 
@@ -48,12 +49,15 @@ const (
 
 // Settings are what Open needs. They come from a configuration file or from a lab.
 type Settings struct {
-	StorePath string           // required
-	SealKey   []byte           // required; 32 bytes
-	Roles     []string         // required: RoleOrganization, RoleAuthority
-	Dial      safehttp.Config  // for connections to other servers
-	Now       func() time.Time // required
-	Log       *slog.Logger     // required
+	StorePath string          // required: a file, or the URL of a PostgreSQL database
+	SealKey   []byte          // required; 32 bytes
+	Roles     []string        // required: RoleOrganization, RoleAuthority
+	Dial      safehttp.Config // for connections to other servers
+	// StorePassword is for a URL without one; Citus distributes a new database.
+	StorePassword string
+	Citus         bool
+	Now           func() time.Time // required
+	Log           *slog.Logger     // required
 	// Ticks wake the tasks that look after keys; nil: trust.MachineTicks.
 	Ticks trust.Ticks
 	// Registerer takes the metrics; nil: none are kept.
@@ -68,16 +72,19 @@ type Settings struct {
 	MetadataRefresh      time.Duration // of each AuthServer; 0: 8 hours
 	TokenReuse           time.Duration // by the authority; 0: 5 minutes, negative: never
 	TrustedProxies       []netip.Prefix
+	// Turns say who may have how much; Now and Metrics are set here.
+	Turns mount.TurnsConfig
 	// Runspaces says what sessions of remote PowerShell run in; nil: none are offered.
 	Runspaces          func(*Deployment) remoteserver.Runspaces
-	UserIssuers        []trust.UserIssuer // whose tokens users may sign in with
-	ClientCertificates bool               // or with certificates that their accounts name
+	Remote             remoteserver.Limits // of these sessions; zero fields: the server's defaults
+	UserIssuers        []trust.UserIssuer  // whose tokens users may sign in with
+	ClientCertificates bool                // or with certificates that their accounts name
 }
 
 // A Deployment is one or more organizations, or an authorization server, with
 // one store.
 type Deployment struct {
-	Store *sqlitestore.Store
+	Store *sqlstore.Store
 	Admin *admin.Service
 
 	set       Settings
@@ -96,6 +103,7 @@ type Deployment struct {
 	engine    *availability.Engine // nil without RoleOrganization
 	authority *trust.Authority     // nil without RoleAuthority
 	handler   http.Handler
+	turns     *mount.Turns
 	remote    *remoteserver.Server // nil without Settings.Runspaces
 }
 
@@ -104,7 +112,7 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 	if set.Ticks == nil {
 		set.Ticks = trust.MachineTicks
 	}
-	store, err := sqlitestore.Open(ctx, set.StorePath, sqlitestore.Options{Now: set.Now, SealKey: set.SealKey, Log: set.Log, CacheBytes: set.CacheBytes / 3})
+	store, err := openStore(ctx, &set)
 	if err != nil {
 		return nil, err
 	}
@@ -165,9 +173,11 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 		}
 	}
 	if set.Runspaces != nil && auth != nil {
-		if d.remote, err = remoteserver.New(remoteserver.Config{
-			Auth: remoteCallers{d, auth}, Runspaces: set.Runspaces(d), Audit: d.damper, Now: set.Now, Log: set.Log,
-		}); err != nil {
+		rc := remoteserver.Config{Auth: remoteCallers{d, auth}, Runspaces: set.Runspaces(d), Audit: d.damper, Now: set.Now, Log: set.Log, Limits: set.Remote}
+		if set.Registerer != nil {
+			rc.Metrics = remoteserver.NewMetrics(set.Registerer)
+		}
+		if d.remote, err = remoteserver.New(rc); err != nil {
 			return nil, err
 		}
 		routes = d.remote.Routes()
@@ -190,6 +200,9 @@ func Open(ctx context.Context, set Settings) (_ *Deployment, err error) {
 	if set.Registerer != nil {
 		mc.Metrics = mount.NewMetrics(set.Registerer)
 	}
+	set.Turns.Now, set.Turns.Metrics = set.Now, mc.Metrics
+	d.turns = mount.NewTurns(set.Turns)
+	mc.Turns = d.turns
 	d.handler = mount.New(mc)
 	return d, nil
 }
@@ -287,7 +300,7 @@ func (d *Deployment) Client() *http.Client { return safehttp.Client(d.safe, d.se
 
 // organizationRoutes builds what serves organizations.
 func (d *Deployment) organizationRoutes(auth *callers.Authenticator) ([]mount.Route, error) {
-	peers, err := peersource.New(peersource.Config{Client: d.peerClient, Service: d.serviceClient, Now: d.set.Now, Log: d.set.Log, MaxBody: d.set.PeerBody})
+	peers, err := peersource.New(peersource.Config{Client: d.peerClient, Service: d.serviceClientOver(d.safe), Now: d.set.Now, Log: d.set.Log, MaxBody: d.set.PeerBody})
 	if err != nil {
 		return nil, err
 	}
@@ -323,11 +336,17 @@ func (d *Deployment) organizationRoutes(auth *callers.Authenticator) ([]mount.Ro
 	if err != nil {
 		return nil, err
 	}
+	dav, err := caldavserver.New(caldavserver.Config{
+		Engine: d.engine, Auth: auth, Recipients: d.Store, Calendars: davCalendars{d}, Now: d.set.Now, Log: d.set.Log, MaxBody: d.set.Body,
+	})
+	if err != nil {
+		return nil, err
+	}
 	published, err := freebusyserver.New(freebusyserver.Config{Engine: d.engine, Auth: auth, Now: d.set.Now, Log: d.set.Log})
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(exchange.Routes(), auto.Routes(), api.Routes(), schedules.Routes(), published.Routes()), nil
+	return slices.Concat(exchange.Routes(), auto.Routes(), api.Routes(), schedules.Routes(), published.Routes(), dav.Routes()), nil
 }
 
 // validation is how tokens of partners are checked.
@@ -398,14 +417,11 @@ func userOf(by routing.Requester) *trust.User {
 	return u
 }
 
-// serviceClient is the client by which an old server asks a newer one of its own
-// organization.
-func (d *Deployment) serviceClient(org *directory.Organization, _ *directory.AvailabilityAddressSpace, _ routing.Requester) (*http.Client, error) {
-	user, password, err := d.service.credentials(context.Background(), org)
-	if err != nil {
-		return nil, fmt.Errorf("service account: %w", err)
+// serviceClientOver is the client by which address spaces are asked, over a transport.
+func (d *Deployment) serviceClientOver(base http.RoundTripper) func(*directory.Organization, *directory.AvailabilityAddressSpace, routing.Requester) (*http.Client, error) {
+	return func(org *directory.Organization, space *directory.AvailabilityAddressSpace, _ routing.Requester) (*http.Client, error) {
+		return d.spaceClient(base, org, space)
 	}
-	return safehttp.Client(safehttp.BasicAuth{Base: d.safe, User: user, Password: password}, d.set.Dial), nil
 }
 
 // metadata is the document that an organization publishes (oauth-s2s reference 1.2).

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,8 +22,8 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 128 << 10 // a bearer token with an actor token inside has up to 16 KiB; oauth-s2s reference 9 asks for 64 KiB
-	drainTimeout      = 30 * time.Second
+	maxHeaderBytes    = 128 << 10        // a bearer token with an actor token inside has up to 16 KiB; oauth-s2s reference 9 asks for 64 KiB
+	drainTimeout      = 30 * time.Second // where a Drain has no Limit
 )
 
 // A Listener is one address with what answers there.
@@ -32,13 +33,45 @@ type Listener struct {
 	TLS     *tls.Config // nil: plain HTTP
 }
 
-// ServeAll serves every listener until ctx ends, then lets requests under way
-// finish within drainTimeout. It closes the listeners.
+// A Drain says how listeners stop.
+type Drain struct {
+	// Begin is called first; nil: nothing is.
+	Begin func()
+	// Wait is how long everything is answered as before, but with the word that the
+	// connection closes: clients come back by another one, to another node.
+	Wait time.Duration
+	// Limit is how long requests under way may then take; 0: drainTimeout.
+	Limit time.Duration
+}
+
+// ServeAll is Drain.ServeAll without a wait.
 func ServeAll(ctx context.Context, log *slog.Logger, listeners ...Listener) error {
+	return Drain{}.ServeAll(ctx, log, listeners...)
+}
+
+// ServeAll serves every listener until ctx ends, then drains and closes them.
+func (dr Drain) ServeAll(ctx context.Context, log *slog.Logger, listeners ...Listener) error {
+	if dr.Limit == 0 {
+		dr.Limit = drainTimeout
+	}
 	g, gctx := errgroup.WithContext(ctx)
+	var leaving atomic.Bool
+	left := make(chan struct{})
+	g.Go(func() error {
+		defer close(left)
+		<-gctx.Done()
+		leaving.Store(true)
+		if dr.Begin != nil {
+			dr.Begin()
+		}
+		if ctx.Err() != nil { // else a listener has failed
+			time.Sleep(dr.Wait)
+		}
+		return nil
+	})
 	for _, l := range listeners {
 		srv := &http.Server{
-			Handler: l.Handler, TLSConfig: l.TLS, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+			Handler: leave(&leaving, l.Handler), TLSConfig: l.TLS, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 			ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 			BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		}
@@ -55,8 +88,8 @@ func ServeAll(ctx context.Context, log *slog.Logger, listeners ...Listener) erro
 			return fmt.Errorf("listener %s: %w", l.Addr(), err)
 		})
 		g.Go(func() error {
-			<-gctx.Done()
-			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+			<-left
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), dr.Limit)
 			defer cancel()
 			if err := srv.Shutdown(drain); err != nil {
 				return errors.Join(fmt.Errorf("listener %s: requests were cut off: %w", l.Addr(), err), srv.Close())
@@ -67,13 +100,26 @@ func ServeAll(ctx context.Context, log *slog.Logger, listeners ...Listener) erro
 	return g.Wait()
 }
 
+// leave lets clients close their connections, HTTP/2's too, when leaving is set. A
+// server that closed idle ones would lose what is sent at that moment.
+func leave(leaving *atomic.Bool, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // A certificateFile is a TLS certificate that is read again when its files change.
 type certificateFile struct {
-	certFile, keyFile string
-	log               *slog.Logger
-	now               func() time.Time
+	log *slog.Logger
+	now func() time.Time
 
-	mu      sync.Mutex // guards the fields below
+	mu sync.Mutex // guards the fields below
+
+	certFile, keyFile string
+
 	cert    *tls.Certificate
 	stamp   [2]time.Time // modification times of the files that cert came from
 	checked time.Time
@@ -85,6 +131,26 @@ const recheck = 10 * time.Second
 func newCertificateFile(certFile, keyFile string, log *slog.Logger, now func() time.Time) (*certificateFile, error) {
 	c := &certificateFile{certFile: certFile, keyFile: keyFile, log: log, now: now}
 	return c, c.load()
+}
+
+// use reads the certificate of these files now, and keeps to the former ones when
+// it cannot.
+func (c *certificateFile) use(certFile, keyFile string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := certificateFile{certFile: certFile, keyFile: keyFile}
+	if err := next.load(); err != nil {
+		return err
+	}
+	c.certFile, c.keyFile, c.cert, c.stamp, c.checked = certFile, keyFile, next.cert, next.stamp, c.now()
+	return nil
+}
+
+// until is the end of the certificate in use.
+func (c *certificateFile) until() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cert.Leaf.NotAfter
 }
 
 // get is tls.Config.GetCertificate. Files that cannot be read leave the

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"busybridge/internal/app/config"
@@ -20,7 +21,7 @@ import (
 
 // Serve runs one node of a configuration until ctx ends. runspaces are
 // Settings.Runspaces.
-func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger, runspaces func(*Deployment) remoteserver.Runspaces) (err error) {
+func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger, runspaces func(*Deployment) remoteserver.Runspaces, reload Reload) (err error) {
 	registry := opsserver.NewRegistry()
 	set, err := SettingsOf(cfg, log)
 	if err != nil {
@@ -61,9 +62,16 @@ func Serve(ctx context.Context, cfg *config.Config, log *slog.Logger, runspaces 
 	if err := d.greet(ctx, cfg); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	stop := context.AfterFunc(ctx, ops.Drain)
-	defer stop()
-	return RunAll(ctx, []*Deployment{d}, func(ctx context.Context) error { return ServeAll(ctx, log, listeners...) })
+	re := newReloader(reload, cfg, d, cert, registry)
+	drain := Drain{Begin: ops.Drain, Wait: cfg.Drain.Wait, Limit: cfg.Drain.Limit}
+	return RunAll(ctx, []*Deployment{d}, func(ctx context.Context) error {
+		reloads, stop := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		wg.Go(func() { re.run(reloads) })
+		defer wg.Wait()
+		defer stop()
+		return drain.ServeAll(ctx, log, listeners...)
+	})
 }
 
 // greet says what an operator should know of an empty store.
@@ -121,13 +129,35 @@ func SettingsOf(cfg *config.Config, log *slog.Logger) (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("proxy: %w", err)
 	}
+	at, err := StoreOf(cfg)
+	if err != nil {
+		return Settings{}, err
+	}
 	return Settings{
-		StorePath: cfg.Store.Path, SealKey: key, Roles: cfg.Node.Roles, Now: time.Now, Log: log,
+		StorePath: at.Path, StorePassword: at.Password, Citus: at.Citus, SealKey: key, Roles: cfg.Node.Roles, Now: time.Now, Log: log,
 		Dial:    safehttp.Config{Roots: roots, ConnectTo: cfg.ConnectTo, AllowPrivate: cfg.AllowPrivateNetworks, Proxy: proxy},
 		Timeout: cfg.Limits.Deadline, PeerTimeout: cfg.Limits.PeerDeadline, PeerBody: int64(cfg.Limits.PeerBodyBytes), Body: int64(cfg.Limits.BodyBytes),
-		Mailboxes: cfg.Limits.Mailboxes, InFlight: cfg.Limits.InFlight, CacheBytes: cfg.Limits.CacheBytes, MetadataRefresh: cfg.MetadataRefresh, TokenReuse: tokenReuse(cfg.TokenReuse), TrustedProxies: cfg.TrustedProxies,
-		UserIssuers: cfg.UserIssuers(), ClientCertificates: cfg.TLS.ClientCertificates,
+		Mailboxes: cfg.Limits.Mailboxes, InFlight: cfg.Limits.InFlight, Turns: turnsOf(&cfg.Limits), CacheBytes: cfg.Limits.CacheBytes, MetadataRefresh: cfg.MetadataRefresh, TokenReuse: tokenReuse(cfg.TokenReuse), TrustedProxies: cfg.TrustedProxies,
+		UserIssuers: cfg.UserIssuers(), ClientCertificates: cfg.TLS.ClientCertificates, Remote: remoteLimits(cfg.RemotePowerShell),
 	}, nil
+}
+
+// turnsOf is who may have how much of the node.
+func turnsOf(l *config.Limits) mount.TurnsConfig {
+	user := mount.Budget{AtOnce: l.UserAtOnce, PerMinute: l.UserPerMinute}
+	all := l.AtOnce
+	if all == 0 {
+		all = max(l.InFlight/2, 1)
+	}
+	return mount.TurnsConfig{AtOnce: all, Anonymous: user, User: user, Partner: mount.Budget{AtOnce: l.PartnerAtOnce, PerMinute: l.PartnerPerMinute}}
+}
+
+// remoteLimits are configured limits as the server of remote sessions has them.
+func remoteLimits(c config.RemotePowerShell) remoteserver.Limits {
+	return remoteserver.Limits{
+		Sessions: c.Sessions, AllSessions: c.AllSessions, NewSessions: c.NewSessions, Commands: c.Commands, Memory: c.MemoryBytes, Body: c.BodyBytes,
+		Envelope: c.EnvelopeBytes, Idle: c.Idle, MaxIdle: c.MaxIdle, Lifetime: c.Lifetime, Run: c.Run,
+	}
 }
 
 // tokenReuse is a configured window as Settings have it.
@@ -138,14 +168,17 @@ func tokenReuse(window time.Duration) time.Duration {
 	return window
 }
 
-// NewLogger is the log of a node: to w, JSON or text as configured.
-func NewLogger(cfg config.Log, w io.Writer) (*slog.Logger, error) {
-	level, err := cfg.SlogLevel()
+// NewLogger is the log of a node: to w, JSON or text as configured. Its level can
+// be changed.
+func NewLogger(cfg config.Log, w io.Writer) (*slog.Logger, *slog.LevelVar, error) {
+	at, err := cfg.SlogLevel()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	level := new(slog.LevelVar)
+	level.Set(at)
 	if cfg.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), nil
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})), level, nil
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), level, nil
 }

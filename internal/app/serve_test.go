@@ -99,6 +99,7 @@ func TestServe(t *testing.T) {
 node: {host_names: [` + host + `]}
 listen: 127.0.0.1:0
 ops_listen: "off"
+drain: {wait: 0s}
 tls: {certificate_file: cert.pem, key_file: key.pem}
 seal_key_file: seal.key
 `,
@@ -133,7 +134,7 @@ seal_key_file: seal.key
 	defer cancel()
 	listen, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
-		ended <- app.Serve(ctx, cfg, slog.New(announced{slog.NewTextHandler(t.Output(), nil), listen}), nil)
+		ended <- app.Serve(ctx, cfg, slog.New(announced{slog.NewTextHandler(t.Output(), nil), listen}), nil, app.Reload{})
 	}()
 	var addr string
 	select {

@@ -96,6 +96,7 @@ func TestEveryWayToSignIn(t *testing.T) {
 node: {host_names: [` + host + `]}
 listen: 127.0.0.1:0
 ops_listen: "off"
+drain: {wait: 0s}
 tls: {certificate_file: cert.pem, key_file: key.pem, client_certificates: true}
 seal_key_file: seal.key
 trusted_ca_files: [provider.pem]
@@ -125,7 +126,7 @@ openid:
 	defer cancel()
 	listen, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
-		ended <- app.Serve(ctx, cfg, slog.New(announced{slog.NewTextHandler(t.Output(), nil), listen}), nil)
+		ended <- app.Serve(ctx, cfg, slog.New(announced{slog.NewTextHandler(t.Output(), nil), listen}), nil, app.Reload{})
 	}()
 	var addr string
 	select {

@@ -8,19 +8,19 @@ import (
 
 	"busybridge/internal/directory"
 	"busybridge/internal/serve/callers"
-	"busybridge/internal/store/sqlitestore"
+	"busybridge/internal/store/sqlstore"
 )
 
 // sites finds what is served under a host name. The set of a host stays the
 // same value until one of its organizations changes.
 type sites struct {
-	store *sqlitestore.Store
+	store *sqlstore.Store
 
 	mu   sync.Mutex // guards sets
 	sets map[string]*callers.SiteSet
 }
 
-func newSites(store *sqlitestore.Store) *sites {
+func newSites(store *sqlstore.Store) *sites {
 	return &sites{store: store, sets: make(map[string]*callers.SiteSet)}
 }
 

@@ -75,7 +75,7 @@ var causes = []struct {
 	{regexp.MustCompile(`status 403|\(403\)`), "Exchange Web Services of the cloud are closed to the application that asks: since October 2025 to the shared principal, since October 2026 to every application; else the organization there says so (Get-OrganizationConfig: EwsEnabled, EwsAllowedAppIDs)"},
 	{regexp.MustCompile(`AADSTS700016`), "the application that on premises asks as is not in the tenant, or disabled there (Set-AuthServer -ApplicationIdentifier, step 4a)"},
 	{regexp.MustCompile(`AADSTS700027`), "the certificate that the organization signs with is no key credential of its application at the authorization server"},
-	{regexp.MustCompile(`proxied already`), "the server that is asked on behalf of an older one has no connector to the target domain (article step 6)"},
+	{regexp.MustCompile(`proxied already|leads from server \S+ back to it, and no connector`), "the server that is asked, maybe on behalf of an older one, has no connector to the target domain (article step 6)"},
 	{regexp.MustCompile(`could not be found in Active Directory|ErrorAddressSpaceNotFound`), "no connector and no address space for the target domain (article steps 6, 7 and 8)"},
 }
 

@@ -19,7 +19,8 @@ import (
 // Tags: yaml is the key; default is the value of an absent key; required keys
 // have none; example is what the example file shows; path marks names of files,
 // which are relative to the configuration file; secret marks files that only
-// their owner should read.
+// their owner should read; reload marks keys that SIGHUP changes in a node that
+// runs.
 type Config struct {
 	// Node says which node of the deployment this process is.
 	Node Node `yaml:"node"`
@@ -75,6 +76,9 @@ type Config struct {
 	// Limits bound what one request may cost.
 	Limits Limits `yaml:"limits"`
 
+	// RemotePowerShell bounds the sessions of remote PowerShell.
+	RemotePowerShell RemotePowerShell `yaml:"remote_powershell"`
+
 	// MetadataRefresh is how often the metadata of each trusted authorization
 	// server is read again; 5m to 24h.
 	MetadataRefresh time.Duration `yaml:"metadata_refresh" default:"8h"`
@@ -87,6 +91,9 @@ type Config struct {
 	// OpenID names the providers whose tokens users may sign in with, besides
 	// their password: each organization has at most one for each of its domains.
 	OpenID OpenID `yaml:"openid"`
+
+	// Drain says how a node stops without losing a request.
+	Drain Drain `yaml:"drain"`
 
 	// Log says what is written to standard error.
 	Log Log `yaml:"log"`
@@ -118,10 +125,10 @@ type TLS struct {
 	// CertificateFile holds the certificate and the chain below the root. It must
 	// cover every name of node.host_names. A changed file is read again without a
 	// restart.
-	CertificateFile string `yaml:"certificate_file" required:"true" example:"mail.contoso.com.pem" path:"true"`
+	CertificateFile string `yaml:"certificate_file" required:"true" example:"mail.contoso.com.pem" path:"true" reload:"true"`
 
 	// KeyFile holds the certificate's private key, unencrypted.
-	KeyFile string `yaml:"key_file" required:"true" example:"mail.contoso.com.key" path:"true" secret:"true"`
+	KeyFile string `yaml:"key_file" required:"true" example:"mail.contoso.com.key" path:"true" secret:"true" reload:"true"`
 
 	// ClientCertificates lets clients sign in with a certificate that their account
 	// names (Add-ClientCertificate). Which authority issued it does not matter.
@@ -150,8 +157,19 @@ type OpenID struct {
 // Store says where everything is kept.
 type Store struct {
 	// Path is the SQLite file. It is made when it does not exist. It must lie on a
-	// local disk, never on a network file system.
+	// local disk, never on a network file system. With url it is not used.
 	Path string `yaml:"path" default:"busybridge.db" path:"true"`
+
+	// URL is the PostgreSQL database that is used instead, which the nodes of a
+	// deployment share; without a password.
+	URL string `yaml:"url" example:"postgres://busybridge@db.contoso.com/busybridge?sslmode=verify-full"`
+
+	// PasswordFile holds the password for url.
+	PasswordFile string `yaml:"password_file" example:"db.password" path:"true" secret:"true"`
+
+	// Citus distributes the tables of a new database by mailbox: url is that of the
+	// coordinator of a Citus cluster.
+	Citus bool `yaml:"citus" default:"false"`
 }
 
 // Cloud is the set of hosts and ids that the authorization server uses.
@@ -197,15 +215,72 @@ type Limits struct {
 	PeerDeadline time.Duration `yaml:"peer_deadline" default:"20s"`
 	// InFlight is how many requests are worked on at once; one more is answered 503.
 	InFlight int `yaml:"in_flight" default:"512"`
+	// AtOnce is how many of them are worked on when it is known who sent them; the
+	// others wait, and senders take turns. 0 is half of in_flight.
+	AtOnce int `yaml:"at_once" default:"0" reload:"true"`
+	// UserAtOnce is how many of one user are worked on at once, and of one network
+	// whose requests name nobody; 64 more wait, and what comes then is told to come
+	// again. 27 is what Exchange lets a user have.
+	UserAtOnce int `yaml:"user_at_once" default:"27" reload:"true"`
+	// PartnerAtOnce is the same for a partner organization, and for an account that
+	// asks for others.
+	PartnerAtOnce int `yaml:"partner_at_once" default:"64" reload:"true"`
+	// UserPerMinute is how many requests of one user, or of one such network, are
+	// answered in a minute; 0 is any number.
+	UserPerMinute int `yaml:"user_per_minute" default:"0" reload:"true"`
+	// PartnerPerMinute is the same for a partner organization, and for an account
+	// that asks for others.
+	PartnerPerMinute int `yaml:"partner_per_minute" default:"0" reload:"true"`
 	// CacheBytes is what is kept in memory of calendars (two thirds), mailboxes and
 	// accounts, so that questions need not read the store; 1 MiB to 64 GiB.
 	CacheBytes int `yaml:"cache_bytes" default:"50331648"`
 }
 
+// RemotePowerShell bounds the sessions of remote PowerShell.
+type RemotePowerShell struct {
+	// Sessions is how many one account may have open at once; 1 to 1000.
+	Sessions int `yaml:"sessions" default:"5"`
+	// AllSessions is how many all accounts together may have; 1 to 65536.
+	AllSessions int `yaml:"all_sessions" default:"256"`
+	// NewSessions is how many one account may open within five minutes; 1 to 10000.
+	NewSessions int `yaml:"new_sessions" default:"60"`
+	// Commands is how many pipelines of one session may run, or wait for their turn
+	// or for a client that fetches their results; 1 to 100.
+	Commands int `yaml:"commands" default:"8"`
+	// MemoryBytes is what one session may keep of input and of results that its
+	// client has not fetched; 256 KiB to 1 GiB. A pipeline with more waits.
+	MemoryBytes int `yaml:"memory_bytes" default:"16777216"`
+	// BodyBytes is the size of a request; 64 KiB to 16 MiB.
+	BodyBytes int `yaml:"body_bytes" default:"1048576"`
+	// EnvelopeBytes is the size of an answer; 32 KiB to 16 MiB. A client may ask for
+	// smaller ones.
+	EnvelopeBytes int `yaml:"envelope_bytes" default:"512000"`
+	// Idle ends a session that nobody has used for so long; 1m to 12h. A client that
+	// waits for results uses it.
+	Idle time.Duration `yaml:"idle" default:"15m"`
+	// MaxIdle is the longest that a client may ask for instead of idle; up to 7 days.
+	MaxIdle time.Duration `yaml:"max_idle" default:"12h"`
+	// Lifetime ends a session however it is used; 10m to 7 days.
+	Lifetime time.Duration `yaml:"lifetime" default:"12h"`
+	// Run is for one pipeline; 1s to 12h.
+	Run time.Duration `yaml:"run" default:"10m"`
+}
+
 // Log says what is written to standard error.
 type Log struct {
 	// Level is debug, info, warn or error.
-	Level string `yaml:"level" default:"info"`
+	Level string `yaml:"level" default:"info" reload:"true"`
 	// Format is json or text.
 	Format string `yaml:"format" default:"json"`
+}
+
+// Drain says how a node stops without losing a request.
+type Drain struct {
+	// Wait is how long a node that was told to stop answers as before, while /readyz
+	// says 503 and clients are told to close their connections, so that load balancers
+	// look elsewhere; 0 to 5m.
+	Wait time.Duration `yaml:"wait" default:"5s"`
+	// Limit is how long requests that are still being answered may then take; 1s to
+	// 10m.
+	Limit time.Duration `yaml:"limit" default:"30s"`
 }

@@ -36,7 +36,7 @@ func folder(t testing.TB) string {
 	for name, data := range map[string][]byte{
 		"mail.contoso.com.pem": cert, "mail.contoso.com.key": key, "partner-ca.pem": cert,
 		"seal.key":  []byte("mB1d3Wm2K3u6v7w8x9yzABCDEFGHIJKLMNOPQRSTUVU=\n"),
-		"proxy.url": []byte("http://user:secret@proxy.contoso.com:3128\n"),
+		"proxy.url": []byte("http://user:secret@proxy.contoso.com:3128\n"), "db.password": []byte("secret\n"),
 	} {
 		write(t, filepath.Join(dir, name), data, 0o600)
 	}
@@ -96,9 +96,12 @@ func TestLoadMinimal(t *testing.T) {
 		OpsListen:       "127.0.0.1:9443",
 		Store:           config.Store{Path: filepath.Join(dir, "busybridge.db")},
 		SealKeyFile:     filepath.Join(dir, "seal.key"),
-		Limits:          config.Limits{BodyBytes: 4 << 20, PeerBodyBytes: 8 << 20, Mailboxes: 100, Deadline: 25 * time.Second, PeerDeadline: 20 * time.Second, InFlight: 512, CacheBytes: 48 << 20},
+		Limits:          config.Limits{BodyBytes: 4 << 20, PeerBodyBytes: 8 << 20, Mailboxes: 100, Deadline: 25 * time.Second, PeerDeadline: 20 * time.Second, InFlight: 512, UserAtOnce: 27, PartnerAtOnce: 64, CacheBytes: 48 << 20},
 		MetadataRefresh: 8 * time.Hour, TokenReuse: 5 * time.Minute,
-		Log: config.Log{Level: "info", Format: "json"},
+		RemotePowerShell: config.RemotePowerShell{Sessions: 5, AllSessions: 256, NewSessions: 60, Commands: 8, MemoryBytes: 16 << 20, BodyBytes: 1 << 20, EnvelopeBytes: 512000,
+			Idle: 15 * time.Minute, MaxIdle: 12 * time.Hour, Lifetime: 12 * time.Hour, Run: 10 * time.Minute},
+		Drain: config.Drain{Wait: 5 * time.Second, Limit: 30 * time.Second},
+		Log:   config.Log{Level: "info", Format: "json"},
 	}
 	if d := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.EquateComparable(netip.Prefix{})); d != "" {
 		t.Error(d)
@@ -146,7 +149,7 @@ func TestExampleUncommented(t *testing.T) {
 	if d := cmp.Diff(def.Limits, got.Limits); d != "" {
 		t.Error(d)
 	}
-	for _, pair := range [][2]any{{def.Listen, got.Listen}, {def.OpsListen, got.OpsListen}, {def.MetadataRefresh, got.MetadataRefresh}, {def.Log, got.Log}, {def.Node.Version, got.Node.Version}} {
+	for _, pair := range [][2]any{{def.RemotePowerShell, got.RemotePowerShell}, {def.Listen, got.Listen}, {def.OpsListen, got.OpsListen}, {def.MetadataRefresh, got.MetadataRefresh}, {def.Log, got.Log}, {def.Node.Version, got.Node.Version}} {
 		if pair[0] != pair[1] {
 			t.Errorf("default %v, example %v", pair[0], pair[1])
 		}
@@ -190,11 +193,22 @@ func TestProblems(t *testing.T) {
 			"line 8: trusted_proxies: must be a list", `line 9: allow_private_networks[1]: "x" is not valid: netip.ParsePrefix("x"): no '/'`, "line 10: log: must be keys with values",
 		}},
 		{"two documents", "---\nlisten: \":1\"\n", true, nil, []string{"the file holds more than one document"}},
+		{"turns", "limits:\n  in_flight: 10\n  at_once: 11\n  user_at_once: 0\n  partner_per_minute: -1\n", true, nil, []string{
+			"line 9: limits.at_once: 11 is more than limits.in_flight, 10", "line 10: limits.user_at_once: 0 is not between 1 and 65536",
+			"line 11: limits.partner_per_minute: -1 is not between 0 and 1073741824",
+		}},
 		{"ranges", "limits:\n  deadline: 5m\n  peer_deadline: 10m\n  body_bytes: 1\n  mailboxes: 101\n  in_flight: 0\nmetadata_refresh: 1s\nlog: {level: loud, format: xml}\n", true, nil, []string{
 			"line 8: limits.deadline: 5m0s is not between 1s and 2m0s", "line 9: limits.peer_deadline: 10m0s is not between 1s and 2m0s",
 			"line 9: limits.peer_deadline: 10m0s is longer than limits.deadline, 5m0s", "line 10: limits.body_bytes: 1 is not between 65536 and 67108864",
 			"line 11: limits.mailboxes: 101 is not between 1 and 100", "line 12: limits.in_flight: 0 is not between 1 and 65536", "line 13: metadata_refresh: 1s is not between 5m0s and 24h0m0s",
 			`line 14: log.level: "loud" is not debug, info, warn or error`, `line 14: log.format: "xml" is not json or text`,
+		}},
+		{"ranges of sessions", "remote_powershell:\n  sessions: 20\n  all_sessions: 10\n  new_sessions: 0\n  commands: 101\n  memory_bytes: 1\n  body_bytes: 1\n  envelope_bytes: 1\n  idle: 1h\n  max_idle: 30m\n  lifetime: 1m\n  run: 0s\n", true, nil, []string{
+			"line 8: remote_powershell.sessions: 20 is more than remote_powershell.all_sessions, 10", "line 10: remote_powershell.new_sessions: 0 is not between 1 and 10000",
+			"line 11: remote_powershell.commands: 101 is not between 1 and 100", "line 12: remote_powershell.memory_bytes: 1 is not between 262144 and 1073741824",
+			"line 13: remote_powershell.body_bytes: 1 is not between 65536 and 16777216", "line 14: remote_powershell.envelope_bytes: 1 is not between 32768 and 16777216",
+			"line 16: remote_powershell.max_idle: 30m0s is not between 1h0m0s and 168h0m0s", "line 17: remote_powershell.lifetime: 1m0s is not between 10m0s and 168h0m0s",
+			"line 18: remote_powershell.run: 0s is not between 1s and 12h0m0s",
 		}},
 		{"listeners", "listen: 443\nops_listen: 0.0.0.0:9443\n", true, nil, []string{
 			`line 7: listen: "443" is not of the form host:port`, `line 8: warning: ops_listen: "0.0.0.0:9443" is not a loopback address; metrics and health are shown to whoever can connect`,
@@ -227,6 +241,12 @@ func TestProblems(t *testing.T) {
 		{"files that are not there", "trusted_ca_files: [none.pem]\nstore: {path: none/x.db}\n", true, nil, []string{
 			"line 7: trusted_ca_files[0]: stat DIR/none.pem: no such file or directory", "line 8: store.path: stat DIR/none: no such file or directory",
 		}},
+		{"a store that is no database", "store: {url: \"mysql://kim@db/x\", password_file: none}\n", true, nil, []string{
+			`line 7: store.url: is of scheme "mysql"; postgres://USER@HOST/DATABASE is known`, "line 7: store.password_file: stat DIR/none: no such file or directory",
+		}},
+		{"a password of the store is not shown", "store: {url: \"postgres://kim:hunter2@db/x\"}\n", true, nil, []string{"line 7: store.url: has a password: put it into the file of store.password_file"}},
+		{"nor where the URL is none", "store: {url: \"postgres://kim:hunter2@db:x/y\"}\n", true, nil, []string{"line 7: store.url: is no URL"}},
+		{"a file with what a database needs", "store: {citus: true}\n", true, nil, []string{"line 7: store: password_file and citus are for a store with url"}},
 		{"host names", "", true, []string{"BUSYBRIDGE_NODE_HOST_NAMES=https://mail.contoso.com,MAIL.contoso.com,mail.contoso.com,mail.contoso.com"}, []string{
 			"line 4: warning: tls.certificate_file: the certificate does not cover https://mail.contoso.com",
 			`node.host_names[0]: "https://mail.contoso.com" is no host name (without scheme and port)`, `node.host_names[1]: "MAIL.contoso.com" must be written "mail.contoso.com"`,

@@ -55,6 +55,7 @@ func (c *Config) Problems() []Problem {
 	ch.network()
 	ch.cloud()
 	ch.limits()
+	ch.remotePowerShell()
 	ch.openID()
 	ch.log()
 	slices.SortStableFunc(ch.all, func(a, b Problem) int { return a.Line - b.Line })
@@ -179,6 +180,25 @@ func (ch *checker) tls() {
 }
 
 func (ch *checker) store() {
+	s := ch.c.Store
+	if s.URL != "" {
+		u, err := url.Parse(s.URL)
+		switch {
+		case err != nil: // which would repeat it
+			ch.bad("store.url", "is no URL")
+		case u.Scheme != "postgres" && u.Scheme != "postgresql":
+			ch.bad("store.url", "is of scheme %q; postgres://USER@HOST/DATABASE is known", u.Scheme)
+		case u.User != nil && hasPassword(u), u.Query().Has("password"):
+			ch.bad("store.url", "has a password: put it into the file of store.password_file")
+		}
+		if _, err := ch.c.StorePassword(); err != nil {
+			ch.bad("store.password_file", "%v", err)
+		}
+		return
+	}
+	if s.PasswordFile != "" || s.Citus {
+		ch.bad("store", "password_file and citus are for a store with url")
+	}
 	if ch.c.Store.Path == "" {
 		ch.bad("store.path", "must name a file")
 		return
@@ -192,6 +212,23 @@ func (ch *checker) store() {
 	if info, err := os.Stat(ch.c.Store.Path); err == nil && info.IsDir() {
 		ch.bad("store.path", "%s is a folder", ch.c.Store.Path)
 	}
+}
+
+func hasPassword(u *url.URL) bool {
+	_, ok := u.User.Password()
+	return ok
+}
+
+// StorePassword reads the password of the store's database; "" where there is none.
+func (c *Config) StorePassword() (string, error) {
+	if c.Store.PasswordFile == "" {
+		return "", nil
+	}
+	data, err := readFile(c.Store.PasswordFile)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimRight(string(data), "\r\n"), nil
 }
 
 func (ch *checker) secrets() {
@@ -289,14 +326,43 @@ func (ch *checker) limits() {
 	ch.between("limits.peer_body_bytes", l.PeerBodyBytes, 64<<10, 256<<20)
 	ch.between("limits.mailboxes", l.Mailboxes, 1, 100)
 	ch.between("limits.in_flight", l.InFlight, 1, 1<<16)
+	ch.between("limits.at_once", l.AtOnce, 0, 1<<16)
+	if l.AtOnce > l.InFlight {
+		ch.bad("limits.at_once", "%d is more than limits.in_flight, %d", l.AtOnce, l.InFlight)
+	}
+	ch.between("limits.user_at_once", l.UserAtOnce, 1, 1<<16)
+	ch.between("limits.partner_at_once", l.PartnerAtOnce, 1, 1<<16)
+	ch.between("limits.user_per_minute", l.UserPerMinute, 0, 1<<30)
+	ch.between("limits.partner_per_minute", l.PartnerPerMinute, 0, 1<<30)
 	ch.between("limits.cache_bytes", l.CacheBytes, 1<<20, 64<<30)
 	ch.duration("limits.deadline", l.Deadline, time.Second, 2*time.Minute)
 	ch.duration("limits.peer_deadline", l.PeerDeadline, time.Second, 2*time.Minute)
 	if l.PeerDeadline > l.Deadline {
 		ch.bad("limits.peer_deadline", "%v is longer than limits.deadline, %v", l.PeerDeadline, l.Deadline)
 	}
+	ch.duration("drain.wait", ch.c.Drain.Wait, 0, 5*time.Minute)
+	ch.duration("drain.limit", ch.c.Drain.Limit, time.Second, 10*time.Minute)
 	ch.duration("metadata_refresh", ch.c.MetadataRefresh, 5*time.Minute, 24*time.Hour)
 	ch.duration("token_reuse", ch.c.TokenReuse, 0, time.Hour)
+}
+
+func (ch *checker) remotePowerShell() {
+	const week = 7 * 24 * time.Hour
+	r := ch.c.RemotePowerShell
+	ch.between("remote_powershell.sessions", r.Sessions, 1, 1000)
+	ch.between("remote_powershell.all_sessions", r.AllSessions, 1, 1<<16)
+	ch.between("remote_powershell.new_sessions", r.NewSessions, 1, 10000)
+	ch.between("remote_powershell.commands", r.Commands, 1, 100)
+	ch.between("remote_powershell.memory_bytes", r.MemoryBytes, 256<<10, 1<<30)
+	ch.between("remote_powershell.body_bytes", r.BodyBytes, 64<<10, 16<<20)
+	ch.between("remote_powershell.envelope_bytes", r.EnvelopeBytes, 32<<10, 16<<20)
+	ch.duration("remote_powershell.idle", r.Idle, time.Minute, 12*time.Hour)
+	ch.duration("remote_powershell.max_idle", r.MaxIdle, r.Idle, week)
+	ch.duration("remote_powershell.lifetime", r.Lifetime, 10*time.Minute, week)
+	ch.duration("remote_powershell.run", r.Run, time.Second, 12*time.Hour)
+	if r.Sessions > r.AllSessions {
+		ch.bad("remote_powershell.sessions", "%d is more than remote_powershell.all_sessions, %d", r.Sessions, r.AllSessions)
+	}
 }
 
 func (ch *checker) between(key string, n, lo, hi int) {

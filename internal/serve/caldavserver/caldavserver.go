@@ -158,10 +158,13 @@ const root = "/caldav/"
 
 // Routes are the routes of the server.
 func (s *Server) Routes() []mount.Route {
-	return []mount.Route{
-		{Pattern: "/.well-known/caldav", Handler: wellKnown, Name: "caldav-discovery"},
-		{Pattern: root, Handler: s.serve, Name: "caldav"},
+	// The collections are named: /caldav/ as a whole would leave no room for /{realm}/…
+	// of an authorization server on the same node.
+	routes := []mount.Route{{Pattern: "/.well-known/caldav", Handler: wellKnown, Name: "caldav-discovery"}}
+	for _, below := range []string{"{$}", "principals/", "calendars/", "inbox/", "outbox/"} {
+		routes = append(routes, mount.Route{Pattern: root + below, Handler: s.serve, Name: "caldav"})
 	}
+	return routes
 }
 
 // wellKnown says where a program begins (RFC 6764 5), by a status with which it sends

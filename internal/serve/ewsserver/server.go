@@ -337,7 +337,7 @@ func (c *call) actAsForest(perUser bool) error {
 	}
 	addr, err := smtpaddr.Parse(name)
 	if err != nil {
-		return nil // whoever he is, he is not known here
+		return nil //nolint:nilerr // whoever he is, he is not known here
 	}
 	r, err := c.cfg.Recipients.Recipient(c.ctx, c.caller.Org.ID, addr)
 	switch {

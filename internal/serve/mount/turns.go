@@ -145,8 +145,8 @@ func NewTurns(cfg TurnsConfig) *Turns {
 func (t *Turns) take(ctx context.Context, key Caller) (*account, error) {
 	t.mu.Lock()
 	a := t.account(key)
-	b := &t.budgets[key.Kind]
-	if wait := t.overspent(a, b); wait > 0 {
+	b := t.budgets[key.Kind] // Retune may change it
+	if wait := t.overspent(a, &b); wait > 0 {
 		t.mu.Unlock()
 		t.cfg.Metrics.turn(key.Kind, turnTooMany)
 		return nil, &BusyError{wait, fmt.Sprintf("more than %d requests in a minute", b.PerMinute)}
@@ -222,6 +222,11 @@ func (t *Turns) end(a *account) {
 	a.working--
 	t.free++
 	t.join(a)
+	t.grant()
+}
+
+// grant gives the turns that are free.
+func (t *Turns) grant() {
 	for t.free > 0 && t.ring != nil {
 		next := t.ring
 		w := next.queue[0]

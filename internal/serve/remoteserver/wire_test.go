@@ -91,8 +91,8 @@ func (w *wire) do(ctx context.Context, action wsman.Action, body wsman.Body) (*w
 		if f, ok := errors.AsType[*wsman.Fault](err); !ok || !f.Of(wsman.Left) && !f.Of(wsman.Displaced) {
 			return m, err
 		}
-		w.here.RLock() // until it is back
-		w.here.RUnlock()
+		w.here.RLock()   // until it is back
+		w.here.RUnlock() //nolint:staticcheck // nothing is read under it
 	}
 }
 

@@ -79,7 +79,7 @@ func (r *Runner) Apply(ctx context.Context) (*Plan, error) {
 		if err := r.do(ctx, j, s); err != nil {
 			return p, err
 		}
-		r.progress(s.Text())
+		r.progress(fmt.Sprintf("%s: %s %s: done", s.Number, s.target.Kind, s.target.Key))
 	}
 	return nil, errors.New("the plan does not end")
 }

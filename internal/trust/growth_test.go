@@ -8,9 +8,6 @@ import (
 
 // A new token costs the same however many are outstanding: nothing is kept of each.
 func TestOutstandingTokensCostNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("costs are not those of the program under the race detector")
-	}
 	issuer := func(outstanding int) (issue func(), kept func() int) {
 		k := newAsk()
 		k.req.Assertion = k.assertion.String()

@@ -39,7 +39,7 @@ type batches []*batch
 func (bs *batches) add(r routing.Route, entry int) {
 	var last *batch
 	for _, b := range *bs {
-		if b.goesBy(&r) {
+		if b.route.Same(&r) {
 			if i := slices.Index(b.targets, r.Target); i >= 0 {
 				b.waits = append(b.waits, waiter{entry, i})
 				return
@@ -53,11 +53,6 @@ func (bs *batches) add(r routing.Route, entry int) {
 	}
 	last.waits = append(last.waits, waiter{entry, len(last.targets)})
 	last.targets = append(last.targets, r.Target)
-}
-
-// goesBy reports whether the route is that of the batch, with another target perhaps.
-func (b *batch) goesBy(r *routing.Route) bool {
-	return b.route.Connector == r.Connector && b.route.Relationship == r.Relationship && b.route.AddressSpace == r.AddressSpace
 }
 
 // askPeer asks one batch and puts a reply for each of its entries on the board.

@@ -173,8 +173,12 @@ func (o *Organization) CanonicalName(u *LinkedUser) string {
 	return o.DefaultDomain() + "/Users/" + u.Name
 }
 
-// LinkedUser is the one of that name, canonical name (of any container) or GUID; nil: none.
+// LinkedUser is the one of that name, canonical name (of any container) or GUID; nil:
+// none, as for "".
 func (o *Organization) LinkedUser(identity string) *LinkedUser {
+	if identity == "" {
+		return nil
+	}
 	name := identity[strings.LastIndex(identity, "/")+1:]
 	for i := range o.LinkedUsers {
 		if u := &o.LinkedUsers[i]; strings.EqualFold(u.Name, name) || strings.EqualFold(u.GUID, identity) {

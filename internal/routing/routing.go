@@ -51,15 +51,8 @@ func (r Route) Name() string {
 	return ""
 }
 
-// Key groups addresses that go into one request: equal keys, one question.
-func (r Route) Key() string {
-	switch r.Kind {
-	case Connector:
-		return "connector\x00" + r.Connector.GUID
-	case Relationship:
-		return "relationship\x00" + r.Relationship.GUID
-	case AddressSpace:
-		return "addressspace\x00" + r.AddressSpace.GUID
-	}
-	return r.Kind.String()
+// Same reports whether both go by the same object: what both ask for fits into one
+// question. They are of one table.
+func (r *Route) Same(other *Route) bool {
+	return r.Connector == other.Connector && r.Relationship == other.Relationship && r.AddressSpace == other.AddressSpace
 }

@@ -120,14 +120,14 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-func TestKeyGroupsByObject(t *testing.T) {
+func TestSameGroupsByObject(t *testing.T) {
 	table := routing.NewTable(contoso(), e2013)
-	key := func(a string) string { return table.Route(smtpaddr.Must(a), nil).Key() }
-	if a, b := key("x@west.fabrikam.com"), key("y@north.fabrikam.com"); a != b {
-		t.Errorf("one connector, two keys: %q, %q", a, b)
+	route := func(a string) *routing.Route { r := table.Route(smtpaddr.Must(a), nil); return &r }
+	if a, b := route("x@west.fabrikam.com"), route("y@north.fabrikam.com"); !a.Same(b) {
+		t.Errorf("one connector, two routes: %+v, %+v", a, b)
 	}
-	if a, b := key("x@west.fabrikam.com"), key("x@a.east.fabrikam.com"); a == b {
-		t.Errorf("two connectors, one key: %q", a)
+	if a, b := route("x@west.fabrikam.com"), route("x@a.east.fabrikam.com"); a.Same(b) {
+		t.Errorf("two connectors, one route: %+v", a)
 	}
 }
 

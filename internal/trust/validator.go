@@ -506,14 +506,6 @@ func foreign(org *directory.Organization, names []string) bool {
 	return found
 }
 
-// linked is the linked account of an application; nil: none.
-func linked(o *directory.Organization, p *directory.PartnerApplication) *directory.LinkedUser {
-	if p.LinkedAccount == "" {
-		return nil
-	}
-	return o.LinkedUser(p.LinkedAccount)
-}
-
 func contains(names []string, name string) bool {
 	for _, n := range names {
 		if strings.EqualFold(n, name) {
@@ -526,7 +518,7 @@ func contains(names []string, name string) bool {
 // permitted does step 17: the roles of the linked account or the listed permissions
 // must cover calendars.
 func permitted(o *directory.Organization, p *directory.PartnerApplication, appOnly bool) bool {
-	if u := linked(o, p); u != nil && (slices.Contains(u.Roles, directory.RoleUserApplication) || appOnly && len(u.Roles) > 0) {
+	if u := o.LinkedUser(p.LinkedAccount); u != nil && (slices.Contains(u.Roles, directory.RoleUserApplication) || appOnly && len(u.Roles) > 0) {
 		return true
 	}
 	list := p.ActAsPermissions

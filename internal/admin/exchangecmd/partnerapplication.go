@@ -108,7 +108,7 @@ func (p *partnerFields) apply(k *call, o *directory.Organization, v *directory.P
 	assign(k, "Enabled", &v.Enabled, p.Enabled)
 	assign(k, "IssuerIdentifier", &v.IssuerIdentifier, p.IssuerIdentifier)
 	assign(k, "LinkedAccount", &v.LinkedAccount, p.LinkedAccount.text)
-	if u := o.LinkedUser(v.LinkedAccount); v.LinkedAccount != "" && u != nil {
+	if u := o.LinkedUser(v.LinkedAccount); u != nil {
 		v.LinkedAccount = o.CanonicalName(u)
 	}
 }

@@ -120,6 +120,9 @@ func (f *diagnoseFlags) openAll(ctx context.Context, e *env, q *app.Diagnosis) (
 			if f.org == "" {
 				f.org = m.Org
 			}
+			if f.org == "" {
+				return nil, nil, nil, usageError{fmt.Errorf("%s is no mailbox of the lab: %s lists them; or say --org onprem or cloud", f.from, client.LabFileName)}
+			}
 			if q.Server == "" {
 				q.Server = m.Node
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -68,6 +69,9 @@ are told, and verify tells from outside whether they were run.`,
 // with opens what is at hand and runs do.
 func (f *hybridFlags) with(ctx context.Context, e *env, do func(*hybrid.Runner) error) (err error) {
 	data, err := os.ReadFile(f.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: begin with busybridge hybrid plan --example > %s", err, f.file)
+	}
 	if err != nil {
 		return usageError{err}
 	}
